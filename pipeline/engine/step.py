@@ -1,0 +1,116 @@
+"""What a step is: a named, versioned function from records to one record."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_type_hints
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.engine.records import Record
+from pipeline.engine.work import Workspace
+
+Per = Literal["episode", "show"]
+Device = Literal["cpu", "cuda"]
+
+
+class StepConfig(BaseModel):
+    """Base of a step's settings. Every field enters the fingerprint; paths and hosts go in Settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A record that people or the outside world supply: an episode, a snapshot of review decisions."""
+
+    name: str
+    output: type[Record]
+    per: Per = "episode"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One input of a step.
+
+    `project` is set where the step reads only a part of what the producer makes: the part's content, not the
+    whole record's, then decides whether the step runs again.
+    """
+
+    producer: str
+    hint: Any
+    project: Callable[[Any], Record] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    name: str
+    version: int
+    per: Per
+    device: Device
+    needs: Mapping[str, Need]
+    config: type[StepConfig]
+    output: type[Record]
+    function: Callable[..., Record]
+
+    def __call__(self, config: StepConfig, work: Workspace, **upstream: Any) -> Record:
+        return self.function(config, work, **upstream)
+
+
+def step(
+    *, version: int, per: Per = "episode", device: Device = "cpu"
+) -> Callable[[Callable[..., Record]], Step]:
+    """Make a Step of `run(config, work, *, step1_scenes: Scenes, ...) -> Transcript`.
+
+    The file's name is the step's name (underscores for dashes), the keyword-only parameters are what it needs,
+    and the annotations are its config and output, so nothing is said twice. A parameter whose type has a
+    `project(cls, upstream)` class method asks for that part of the upstream record only. Raise `version`
+    whenever the same inputs would now give a different output and no file of the step's code shows it.
+    """
+
+    def wrap(function: Callable[..., Record]) -> Step:
+        hints = get_type_hints(function)
+        parameters = inspect.signature(function).parameters.values()
+        return Step(
+            name=dag_name(function.__module__.rpartition(".")[2]),
+            version=version,
+            per=per,
+            device=device,
+            needs={
+                p.name: Need(dag_name(p.name), hints[p.name], getattr(hints[p.name], "project", None))
+                for p in parameters
+                if p.kind is p.KEYWORD_ONLY
+            },
+            config=hints["config"],
+            output=hints["return"],
+            function=function,
+        )
+
+    return wrap
+
+
+def dag_name(python_name: str) -> str:
+    """`step2_transcript_base` -> `step2-transcript-base`."""
+    return python_name.replace("_", "-")
+
+
+def check(sources: tuple[Source, ...], steps: tuple[Step, ...]) -> None:
+    """Raise TypeError unless each step needs only what stands above it, by its true type."""
+    above: dict[str, Source | Step] = {source.name: source for source in sources}
+    for step in steps:
+        for need in step.needs.values():
+            if need.producer not in above:
+                raise TypeError(f"{step.name} needs {need.producer!r}, which does not stand above it")
+            producer = above[need.producer]
+            if step.per == "episode" and producer.per == "show" and step.name == producer.name:
+                raise TypeError(f"{step.name} needs itself")
+            wanted = need.hint if need.project is None else get_type_hints(need.project)
+            if isinstance(wanted, dict):
+                (wanted,) = (hint for name, hint in wanted.items() if name != "return")
+            output: Any = producer.output
+            expected = dict[str, output] if step.per == "show" and producer.per == "episode" else output
+            if wanted != expected:
+                raise TypeError(f"{step.name} takes {need.producer} as {wanted}, but it is {expected}")
+        if step.name in above:
+            raise TypeError(f"two steps are called {step.name!r}")
+        above[step.name] = step

@@ -1,0 +1,191 @@
+"""What a show knows (its bible), and what is settled or doubted about its dialogue."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.engine.records import File, Record
+from pipeline.schemas.timeline import Probability, Segment, Span
+
+UNKNOWN = "UNKNOWN"
+"""The speaker label of a line that nobody has named yet."""
+
+
+class BibleSource(Record):
+    """A source: the text of `bible.toml` and the pictures it refers to, by the path written there."""
+
+    file: File
+    pictures: dict[str, File] = {}
+
+
+class Character(Record):
+    """`name` in full, `short` as the show's captions call them, `aliases` as people address them."""
+
+    id: str
+    name: str
+    short: str
+    aliases: tuple[str, ...] = ()
+    role: str = ""
+    voice: str = ""
+    looks: str = ""
+    mishearings: tuple[str, ...] = ()
+    references: tuple[File, ...] = ()
+
+
+class Place(Record):
+    id: str
+    name: str
+    looks: str = ""
+    mishearings: tuple[str, ...] = ()
+
+
+class Term(Record):
+    """A word with a spelling of its own; `kind` as the bible says it (person, place, operation, thing, ...)."""
+
+    term: str
+    kind: str = ""
+    mishearings: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Bible(Record):
+    """step2-bible: bible.toml, checked."""
+
+    title: str
+    language: str = "en"
+    style: str = ""
+    characters: tuple[Character, ...] = ()
+    places: tuple[Place, ...] = ()
+    terms: tuple[Term, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class SpokenNames(Record):
+    """What a recogniser is told of the bible: its spellings, not its prose, so that new looks transcribe nothing anew."""
+
+    language: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def project(cls, bible: Bible) -> "SpokenNames":
+        spoken = [form for c in bible.characters for form in (c.short, *c.aliases, c.name)]
+        spoken += [place.name for place in bible.places]
+        # A plain thing ("cone", "price") is listed to be told apart from a name, not to be listened for.
+        spoken += [term.term for term in bible.terms if term.kind != "thing"]
+        return cls(language=bible.language, names=tuple(dict.fromkeys(spoken)))
+
+
+class Candidate(Record):
+    """One possible answer to a doubt; scores of a doubt's candidates sum to 1 at most."""
+
+    value: str
+    score: Probability
+
+
+class Doubt(Record):
+    """Something the machine is not sure of, put as a question a person can answer with one key.
+
+    `kind` "text": words `first_word` to `last_word` (both in it) of `segment` were heard as `heard`; candidates
+    are texts. `kind` "speaker": the whole segment; candidates are characters' ids or UNKNOWN. `context` groups
+    doubts that one answer may settle together: same heard form, same kind of neighbours.
+    """
+
+    id: str
+    kind: Literal["text", "speaker"]
+    segment: str
+    span: Span
+    first_word: int
+    last_word: int
+    heard: str
+    context: str
+    candidates: tuple[Candidate, ...] = Field(min_length=1)
+    evidence: tuple[str, ...]
+
+
+class Decision(Record):
+    """A doubt that is settled: who, what it was, what it is now, why, and how sure."""
+
+    doubt: Doubt
+    original: str
+    chosen: str
+    by: str
+    reason: str
+    score: Probability
+
+
+class SettledTranscript(Record):
+    """step2-transcript-disambiguate: the transcript with its decisions applied, and the doubts that people must settle.
+
+    Words outside a decision are byte for byte those of the transcript it came from.
+    """
+
+    episode: str
+    language: str
+    segments: tuple[Segment, ...]
+    decisions: tuple[Decision, ...]
+    doubts: tuple[Doubt, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Frame(Record):
+    """A still of a shot at `at` seconds; `sharpness` is the variance of its Laplacian, brightness 0 to 1."""
+
+    at: float
+    picture: File
+    sharpness: float
+    brightness: Probability
+
+
+ShotScale = Literal["extreme close-up", "close-up", "medium close-up", "medium shot", "full shot", "wide shot"]
+
+
+class ShotReference(Record):
+    """What can be measured of one shot.
+
+    `motion`: mean optical flow in frame widths a second. `camera`: what the flow says the camera does. `scale` is
+    None where it cannot be told. `hash` is a 64-bit perceptual hash of the middle frame in hex; shots with the same
+    `look` group show nearly the same picture.
+    """
+
+    shot: int
+    span: Span
+    frames: tuple[Frame, ...] = Field(min_length=1)
+    brightness: Probability
+    contrast: Probability
+    warmth: float
+    motion: float
+    camera: Literal["static", "pan", "tilt", "push in", "pull out", "handheld", "moving"]
+    scale: ShotScale | None
+    faces: int
+    hash: str
+    look: int
+
+
+class ShotReferences(Record):
+    """step2-shot-reference."""
+
+    episode: str
+    shots: tuple[ShotReference, ...]
+    notes: tuple[str, ...] = ()
+
+
+class SceneContext(Record):
+    """What a captioner or a reviewer should know about one scene.
+
+    `place` and `cast` are ids of the bible; `place` is None where nothing tells. `why` says what each rests on.
+    """
+
+    scene: int
+    span: Span
+    place: str | None
+    cast: tuple[str, ...]
+    dialogue: tuple[Segment, ...]
+    previously: str
+    why: tuple[str, ...]
+
+
+class SceneContexts(Record):
+    """step2-scene-context."""
+
+    episode: str
+    scenes: tuple[SceneContext, ...]
