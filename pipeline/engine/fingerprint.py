@@ -14,7 +14,11 @@ def of_value(kind: str, value: object) -> Digest:
     Raises ValueError for NaN and infinities, which have no canonical JSON.
     """
     text = json.dumps([kind, value], sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return Digest(hashlib.sha256(text.encode()).hexdigest())
+    return of_bytes(text.encode())
+
+
+def of_bytes(content: bytes) -> Digest:
+    return Digest(hashlib.sha256(content).hexdigest())
 
 
 def of_file(path: Path) -> Digest:

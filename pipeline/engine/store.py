@@ -7,3 +7,253 @@ failures/<step>/<unit>.json                      the last failure, until the sam
 memo/<step>/ab/cdef....json                      results item by item, so that a killed run resumes
 locks/, tmp/                                     work in hand; swept when its process is gone
 """
+
+import errno
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import portalocker
+from pydantic import ValidationError
+
+from pipeline.engine import fingerprint
+from pipeline.engine.fingerprint import Digest
+from pipeline.engine.records import File, Record, files_of
+
+R = TypeVar("R", bound=Record)
+
+_FICLONE = 0x40049409  # linux/fs.h
+
+
+class Run(Record):
+    """What one finished run read (`recipe`) and made (`output`); `name` is its directory.
+
+    `adopted` says from which run it was re-keyed, by whom and why, where somebody said that a change of code
+    does not alter results. `memo` names the memo entries it used.
+    """
+
+    name: str
+    step: str
+    unit: str
+    key: Digest
+    recipe: dict[str, Any]
+    output: Digest
+    seconds: float
+    finished: float
+    memo: tuple[Digest, ...] = ()
+    adopted: dict[str, str] | None = None
+
+
+class Store:
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    # Objects
+
+    def put_file(self, source: Path, name: str | None = None, *, move: bool = False) -> File:
+        """Take `source` in under its digest; a second copy of the same bytes costs nothing.
+
+        `move` takes the file itself away where that is possible, instead of a copy.
+        """
+        digest = fingerprint.of_file(source)
+        size = source.stat().st_size
+        target = self.object_path(digest)
+        if not target.exists():
+            with self._aside(target) as temporary:
+                if move:
+                    shutil.move(source, temporary)
+                else:
+                    _copy(source, temporary)
+                temporary.chmod(0o444)
+        elif move:
+            source.unlink()
+        return File(digest=digest, name=name or source.name, size_bytes=size)
+
+    def has(self, file: File) -> bool:
+        return self.object_path(file.digest).exists()
+
+    def path_of(self, file: File) -> Path:
+        """Where the bytes of `file` lie, to read only. Raises KeyError if the store lacks them."""
+        path = self.object_path(file.digest)
+        if not path.exists():
+            raise KeyError(f"{file.name} ({file.digest[:12]}) is not in {self.root}: run `dailies store verify --repair`")
+        return path
+
+    def put(self, record: Record) -> Digest:
+        """Keep a record under the digest of its content."""
+        content = record.model_dump_json().encode()
+        digest = fingerprint.of_bytes(content)
+        self.publish(self.object_path(digest), content)
+        return digest
+
+    def get(self, digest: Digest, kind: type[R]) -> R:
+        return kind.model_validate_json(self.object_path(digest).read_bytes())
+
+    def object_path(self, digest: Digest) -> Path:
+        return self.root / "objects" / digest[:2] / digest[2:]
+
+    def publish(self, target: Path, content: bytes) -> None:
+        """Write a whole small file or none; the first content wins."""
+        if not target.exists():
+            with self._aside(target) as temporary:
+                temporary.write_bytes(content)
+
+    def replace(self, target: Path, content: bytes) -> None:
+        """Write a small file that may change (a head, a failure): readers see the old content or the new."""
+        with self._aside(target, overwrite=True) as temporary:
+            temporary.write_bytes(content)
+
+    # Runs
+
+    def run_path(self, name: str) -> Path:
+        return self.root / "runs" / name
+
+    def find_run(self, name: str) -> Run | None:
+        """The finished run of this name; None also where its output went missing, so that it is made again."""
+        try:
+            run = Run.model_validate_json((self.run_path(name) / "run.json").read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
+            return None
+        return run if self.object_path(run.output).exists() else None
+
+    def save_run(self, run: Run, output: Record) -> Run:
+        """Publish a finished run as a directory, whole or not at all, and make it the unit's head.
+
+        The first result of a key wins: a second one is thrown away and the first returned.
+        """
+        assert self.put(output) == run.output
+        target = self.run_path(run.name)
+        with self.scratch() as aside:
+            directory = aside / run.name
+            (directory / "files").mkdir(parents=True)
+            for file in files_of(output):
+                link = directory / "files" / file.name
+                if not link.exists():
+                    _link(self.path_of(file), link)
+                elif not link.samefile(self.path_of(file)) and fingerprint.of_file(link) != file.digest:
+                    raise ValueError(f"{run.step} made two different files called {file.name}")
+            _link(self.object_path(run.output), directory / "output.json")
+            (directory / "run.json").write_text(run.model_dump_json(indent=1))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            standing = self.find_run(run.name)
+            if standing is None:
+                if target.exists():  # Its output is lost or its record unreadable: it makes room.
+                    target.rename(aside / "broken")
+                with suppress_existing():
+                    directory.rename(target)
+            else:
+                run = standing
+        self.set_head(run)
+        return run
+
+    def set_head(self, run: Run) -> None:
+        """Say which run stands for its unit now, and that the unit does not fail any more."""
+        path = self.root / "heads" / run.step / run.unit
+        if not path.exists() or path.read_text() != run.name:
+            self.replace(path, run.name.encode())
+        self.failure_path(run.step, run.unit).unlink(missing_ok=True)
+
+    def head(self, step: str, unit: str) -> Run | None:
+        """The run that stood for this unit last, fresh or not."""
+        try:
+            return self.find_run((self.root / "heads" / step / unit).read_text())
+        except FileNotFoundError:
+            return None
+
+    def failure_path(self, step: str, unit: str) -> Path:
+        return self.root / "failures" / step / f"{unit}.json"
+
+    # Work in hand
+
+    @contextmanager
+    def lock(self, name: str, *, wait: bool = True) -> Iterator[None]:
+        """Hold `name` alone among all processes; a dead holder's lock is free.
+
+        Raises portalocker.AlreadyLocked where somebody has it and `wait` is false.
+        """
+        path = self.root / "locks" / f"{name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = portalocker.LockFlags.EXCLUSIVE
+        if not wait:
+            flags |= portalocker.LockFlags.NON_BLOCKING
+        with path.open("a") as stream:
+            portalocker.lock(stream, flags)
+            yield
+
+    def is_locked(self, name: str) -> bool:
+        if not (self.root / "locks" / f"{name}.lock").exists():
+            return False
+        try:
+            with self.lock(name, wait=False):
+                return False
+        except portalocker.AlreadyLocked:
+            return True
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder on the store's own disk for the length of a `with`; `sweep` removes what a crash left."""
+        name = uuid.uuid4().hex
+        path = self.root / "tmp" / name
+        with self.lock(f"tmp-{name}"):
+            path.mkdir(parents=True)
+            try:
+                yield path
+            finally:
+                _remove(path)
+                (self.root / "locks" / f"tmp-{name}.lock").unlink(missing_ok=True)
+
+    def sweep(self) -> int:
+        """Remove scratch folders whose process is gone; the number of folders."""
+        gone = 0
+        for path in (self.root / "tmp").glob("*"):
+            if not self.is_locked(f"tmp-{path.name}"):
+                _remove(path)
+                (self.root / "locks" / f"tmp-{path.name}.lock").unlink(missing_ok=True)
+                gone += 1
+        return gone
+
+    @contextmanager
+    def _aside(self, target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self.scratch() as scratch:
+            temporary = scratch / target.name[:100]
+            yield temporary
+            if overwrite or not target.exists():
+                temporary.replace(target)
+
+
+@contextmanager
+def suppress_existing() -> Iterator[None]:
+    """A rename onto a directory that another process published meanwhile is no error: the first one wins."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy bytes, sharing the blocks where the file system can (btrfs, XFS)."""
+    with source.open("rb") as reader, target.open("wb") as writer:
+        try:
+            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+        except OSError:  # Another file system, or one that cannot share.
+            shutil.copyfileobj(reader, writer, 1 << 20)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)

@@ -110,6 +110,18 @@ class Scenes(Record):
     dropped: tuple[Dropped, ...]
 
 
+class Cuts(Record):
+    """What most steps read of step1-scenes: the shots, so that other clip lengths transcribe and measure nothing anew."""
+
+    seconds: Seconds
+    has_audio: bool
+    shots: tuple[Shot, ...]
+
+    @classmethod
+    def project(cls, scenes: Scenes) -> "Cuts":
+        return cls(seconds=scenes.media.seconds, has_audio=scenes.media.has_audio, shots=scenes.shots)
+
+
 class Word(Record):
     """`text` carries its punctuation and no surrounding space."""
 

@@ -1,0 +1,79 @@
+"""Results kept item by item, so that a killed step resumes at the item it was on.
+
+An entry's name is the digest of all that made it: the step, its version and code, and what the step says the item
+is made of (a prompt, a clip's digest, the settings that matter to it).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import ValidationError
+
+from pipeline.engine import fingerprint
+from pipeline.engine.events import Events
+from pipeline.engine.fingerprint import Digest
+from pipeline.engine.records import Record, files_of
+from pipeline.engine.store import Store
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(slots=True)
+class Memo(Generic[R]):
+    """One kind of item of one step. `used` collects the names that this run read or wrote, for `gc`."""
+
+    store: Store
+    step: str
+    code: object
+    kind: type[R]
+    events: Events
+    used: set[Digest] = field(default_factory=set)
+
+    def fill(
+        self, items: Sequence[object], make: Callable[[Sequence[int]], Iterable[R]], *, batch: int = 1
+    ) -> list[R]:
+        """One result for each item, in order; `make` is given the indexes of those that lack one, `batch` at a time.
+
+        Each result is kept as soon as `make` yields it, in the order of the indexes it was given. `items` are
+        JSON-able values: all that decides the item's result, apart from the step's own code.
+        """
+        names = [fingerprint.of_value(self.kind.__name__, [self.code, item]) for item in items]
+        self.used |= set(names)
+        found: dict[Digest, R] = {}
+        for name in names:
+            if name not in found and (result := self._read(name)) is not None:
+                found[name] = result
+        first = {name: index for index, name in reversed(list(enumerate(names)))}
+        missing = sorted(index for name, index in first.items() if name not in found)
+        self.events.emit("items", done=len(items) - len(missing), total=len(items), kept=len(items) - len(missing))
+        done = len(items) - len(missing)
+        for chunk in _chunks(missing, batch):
+            for index, result in zip(chunk, make(chunk), strict=True):
+                self._write(names[index], result)
+                found[names[index]] = result
+                done += 1
+                self.events.emit("items", done=done, total=len(items))
+        return [found[name] for name in names]
+
+    def _path(self, name: Digest) -> Path:
+        return self.store.root / "memo" / self.step / name[:2] / f"{name[2:]}.json"
+
+    def _read(self, name: Digest) -> R | None:
+        path = self._path(name)
+        if not path.exists():
+            return None
+        try:
+            result = self.kind.model_validate_json(path.read_bytes())
+        except ValidationError:  # Written by a record of another shape, or damaged: made again.
+            return None
+        return result if all(self.store.has(file) for file in files_of(result)) else None
+
+    def _write(self, name: Digest, result: R) -> None:
+        self.store.publish(self._path(name), result.model_dump_json().encode())
+
+
+def _chunks(indexes: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(indexes), size):
+        yield indexes[start : start + size]

@@ -1,0 +1,92 @@
+"""A running step's hands: bytes in and out, results item by item, models that stay loaded, progress."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.engine.events import Events
+from pipeline.engine.fingerprint import Digest
+from pipeline.engine.memo import Memo
+from pipeline.engine.records import File, Record
+from pipeline.engine.store import Store
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(slots=True)
+class Models:
+    """Models in memory, kept for the next job of the same worker; closing frees them all."""
+
+    stack: ExitStack = field(default_factory=ExitStack)
+    loaded: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    def get(self, load: Callable[..., AbstractContextManager[T]], *args: Any) -> T:
+        key = (load, *args)
+        if key not in self.loaded:
+            self.loaded[key] = self.stack.enter_context(load(*args))
+        model: T = self.loaded[key]
+        return model
+
+    def close(self) -> None:
+        self.loaded.clear()
+        self.stack.close()
+
+
+@dataclass(slots=True)
+class Workspace:
+    """A step's only way to bytes: write under `scratch`, publish with `keep`, read with `open`.
+
+    `scratch` is empty at first and gone afterwards. `cache` is for files that can be made again at any time
+    (assembled model weights); it is shared by all jobs and never part of a result.
+    """
+
+    store: Store
+    scratch: Path
+    cache: Path
+    step: str = "step"
+    code: object = None
+    events: Events = field(default_factory=lambda: Events(None))
+    models: Models = field(default_factory=Models)
+    memos: list[Memo[Any]] = field(default_factory=list)
+
+    def keep(self, path: Path, name: str | None = None) -> File:
+        """Publish a file under its content; it leaves `scratch`. `name` is what its users see."""
+        return self.store.put_file(path, name or path.name, move=True)
+
+    def open(self, file: File) -> Path:
+        """Where the bytes lie, to read only. Raises KeyError if the store lacks them."""
+        return self.store.path_of(file)
+
+    def memo(self, kind: type[R]) -> Memo[R]:
+        """Results of `kind`, one for each item, kept across runs and crashes."""
+        memo = Memo(self.store, self.step, self.code, kind, self.events)
+        self.memos.append(memo)
+        return memo
+
+    def memo_used(self) -> list[Digest]:
+        return sorted({name for memo in self.memos for name in memo.used})
+
+    def model(self, load: Callable[..., AbstractContextManager[T]], *args: Any) -> T:
+        """What `load(*args)` yields, loaded once for consecutive jobs of this worker. Arguments must hash."""
+        return self.models.get(load, *args)
+
+    def track(self, items: Iterable[T], total: int | None = None) -> Iterator[T]:
+        """Pass items through and tell how many are done."""
+        if total is None:
+            items = list(items)
+            total = len(items)
+        for done, item in enumerate(items):
+            self.events.emit("items", done=done, total=total)
+            yield item
+        self.events.emit("items", done=total, total=total)
+
+    def log(self, message: str) -> None:
+        """One line for people who watch."""
+        self.events.emit("log", message=message)
+
+    def report(self, **figures: float | int | str) -> None:
+        """Figures about this run that are not results: seconds per stage, counts kept and dropped by reason."""
+        self.events.emit("report", **figures)
