@@ -1,0 +1,217 @@
+"""Makes this clone's two environments from the lock files; needs only Python 3.11 or 3.12 with venv and pip.
+
+The heavy part, an environment with all packages, lies in a cache outside the clone and is named by its lock
+file, so that a second clone, or a branch with the same lock, is ready within seconds. The clone's own `.venv` is
+thin: it finds packages in the cached environment and code in the clone. Label Studio's server pins many
+libraries tightly and runs none of our code, so it has an environment of its own.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+CLONE = Path(__file__).resolve().parents[1]
+SUPPORTED = ((3, 11), (3, 12))
+MARKER = "complete.json"  # written last: an environment without it was killed half-way and is made again
+
+# A script that the shell and Python both read: unlike a `#!/path/to/python` line it may lie under a long path
+# or one with spaces, and it may be moved.
+COMMAND = """\
+#!/bin/sh
+'''exec' "$(dirname -- "$(realpath -- "$0")")/python" "$0" "$@"
+' '''
+import sys
+
+from pipeline.__main__ import main
+
+sys.exit(main())
+"""
+
+
+class Environment(NamedTuple):
+    """One environment: its name in the cache, its lock file, and the link to it in the clone."""
+
+    name: str
+    lock: str
+    link: str
+
+
+PROJECT = Environment("dailies", "requirements.lock", ".venv")
+LABEL_STUDIO = Environment("label-studio", "requirements-label-studio.lock", ".venv-label-studio")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make or reuse both environments. Raises SystemExit with one line that says what to do if it cannot."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--cache-only", action="store_true", help="fill the cache, put nothing into the clone")
+    parser.add_argument("--prune", action="store_true", help="delete cached environments of other lock files")
+    options = parser.parse_args(arguments)
+    check_python()
+    began = time.monotonic()
+    cache = cache_folder()
+    cached = [ensure(cache, each.name, CLONE / each.lock) for each in (PROJECT, LABEL_STUDIO)]
+    if options.prune:
+        prune(cache, keep=cached)
+    if options.cache_only:
+        return
+    project, label_studio = cached
+    link_project(CLONE, project)
+    link_folder(CLONE / LABEL_STUDIO.link, label_studio)
+    say(f"ready in {time.monotonic() - began:.0f} s: .venv/bin/dailies")
+
+
+def check_python() -> None:
+    version = sys.version_info[:2]
+    if version not in SUPPORTED:
+        wanted = " or ".join(f"{major}.{minor}" for major, minor in SUPPORTED)
+        stop(f"this is Python {version[0]}.{version[1]}; Dailies needs {wanted}: make PYTHON=python3.11 setup")
+
+
+def cache_folder() -> Path:
+    """Where environments are kept. `DAILIES_CACHE` moves it, for example to a larger disk."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("DAILIES_CACHE") or Path(home) / "dailies").expanduser().resolve() / "venvs"
+
+
+def ensure(cache: Path, name: str, lock: Path) -> Path:
+    """The complete cached environment of a lock file; made if there is none. Safe to call twice at once."""
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+    folder = cache / f"{name}-{sysconfig.get_python_version()}-{digest}"
+    if is_complete(folder):
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with exclusive(cache / f".{folder.name}.lock"):
+        if not is_complete(folder):  # another setup may have made it while this one waited
+            build(folder, lock)
+    return folder
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the environment was finished and its Python still runs (the system's own may have gone)."""
+    return (folder / MARKER).is_file() and runs(folder)
+
+
+def runs(folder: Path) -> bool:
+    python = python_of(folder)
+    return python.exists() and not subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode
+
+
+def build(folder: Path, lock: Path) -> None:
+    """Install a lock file into a new environment.
+
+    It is built where it will stay, since an environment's scripts hold its path and it cannot be renamed;
+    nobody looks at it before the marker is there.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    count = sum("==" in line for line in lock.read_text(encoding="utf-8").splitlines())
+    say(f"installing {count} packages of {lock.name} into {folder} (minutes, once for each lock file)")
+    began = time.monotonic()
+    call(sys.executable, "-m", "venv", folder, remedy="no venv module here (Debian: apt-get install python3-venv)")
+    install = ("install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes")
+    call(python_of(folder), "-m", "pip", *install, "-r", lock, remedy=f"pip could not install {lock.name}")
+    call(python_of(folder), "-m", "pip", "check", remedy=f"{lock.name} contradicts itself: run make lock")
+    check_one_cv2(folder)
+    seconds = round(time.monotonic() - began)
+    marker = {"lock": lock.name, "python": sys.version.split()[0], "seconds": seconds}
+    (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+    say(f"installed {lock.name} in {seconds} s")
+
+
+def check_one_cv2(folder: Path) -> None:
+    """All builds of OpenCV write into one `cv2` folder and pip lets them: the last one wins, file by file."""
+    found = sorted(each.name for each in packages_of(folder).glob("opencv_*.dist-info"))
+    if len(found) > 1:
+        stop(f"{len(found)} builds of cv2 in one folder of {folder} ({', '.join(found)}): lock the headless one")
+
+
+def link_project(clone: Path, cached: Path) -> None:
+    """Make `.venv`: the cached packages, this clone's code, and the `dailies` command."""
+    link = clone / PROJECT.link
+    recipe = f"{cached}\n{clone}\n"
+    stamp = link / "made-from"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == recipe and runs(link):
+        return
+    aside = clone / f"{PROJECT.link}.{os.getpid()}"
+    remove(aside)
+    call(python_of(cached), "-m", "venv", "--without-pip", aside, remedy="the cached environment is broken")
+    # A plain path line would skip the .pth files of the packages themselves; addsitedir reads them.
+    lines = (str(clone), f"import site; site.addsitedir({str(packages_of(cached))!r})")
+    (packages_of(aside) / "dailies.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    command = aside / "bin" / "dailies"
+    command.write_text(COMMAND, encoding="utf-8")
+    command.chmod(0o755)
+    (aside / stamp.name).write_text(recipe, encoding="utf-8")
+    remove(link)
+    aside.rename(link)  # nothing that is used from inside names its own path
+
+
+def link_folder(link: Path, target: Path) -> None:
+    if link.is_symlink() and link.readlink() == target:
+        return
+    remove(link)
+    link.symlink_to(target, target_is_directory=True)
+
+
+def prune(cache: Path, keep: list[Path]) -> None:
+    for folder in sorted(cache.glob("*-*-*")):
+        if folder.is_dir() and folder not in keep:
+            say(f"deleting {folder}")
+            shutil.rmtree(folder)
+
+
+def python_of(folder: Path) -> Path:
+    return folder / "bin" / "python"
+
+
+def packages_of(folder: Path) -> Path:
+    return folder / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
+
+
+def remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock that the system takes back when this process dies, however it dies."""
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another setup is making this environment; waiting for it")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def call(*command: str | Path, remedy: str) -> None:
+    """Run a command without what would lead another Python's packages into the new environment."""
+    foreign = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_USER"}
+    own = {name: value for name, value in os.environ.items() if name not in foreign}
+    if subprocess.run(command, check=False, env=own).returncode:
+        stop(remedy)
+
+
+def say(line: str) -> None:
+    print(f"setup: {line}", flush=True)
+
+
+def stop(line: str) -> None:
+    raise SystemExit(f"setup: {line}")
+
+
+if __name__ == "__main__":
+    main()
