@@ -1,4 +1,4 @@
-"""What tests share: a workspace like a running step's, the bundled show, and other people's media where it is present."""
+"""What tests share: a workspace like a running step's, the bundled show, other people's media where it is present."""
 
 from pathlib import Path
 

@@ -31,9 +31,7 @@ class Memo(Generic[R]):
     events: Events
     used: set[Digest] = field(default_factory=set)
 
-    def fill(
-        self, items: Sequence[object], make: Callable[[Sequence[int]], Iterable[R]], *, batch: int = 1
-    ) -> list[R]:
+    def fill(self, items: Sequence[object], make: Callable[[Sequence[int]], Iterable[R]], *, batch: int = 1) -> list[R]:
         """One result for each item, in order; `make` is given the indexes of those that lack one, `batch` at a time.
 
         Each result is kept as soon as `make` yields it, in the order of the indexes it was given. `items` are

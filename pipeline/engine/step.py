@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
 
@@ -57,9 +57,7 @@ class Step:
         return self.function(config, work, **upstream)
 
 
-def step(
-    *, version: int, per: Per = "episode", device: Device = "cpu"
-) -> Callable[[Callable[..., Record]], Step]:
+def step(*, version: int, per: Per = "episode", device: Device = "cpu") -> Callable[[Callable[..., Record]], Step]:
     """Make a Step of `run(config, work, *, step1_scenes: Scenes, ...) -> Transcript`.
 
     The file's name is the step's name (underscores for dashes), the keyword-only parameters are what it needs,
@@ -77,7 +75,7 @@ def step(
             per=per,
             device=device,
             needs={
-                p.name: Need(dag_name(p.name), hints[p.name], getattr(hints[p.name], "project", None))
+                p.name: Need(dag_name(p.name), hints[p.name], _projection(hints[p.name]))
                 for p in parameters
                 if p.kind is p.KEYWORD_ONLY
             },
@@ -87,6 +85,11 @@ def step(
         )
 
     return wrap
+
+
+def _projection(hint: Any) -> Callable[[Any], Record] | None:
+    """The `project` of a record, or of the records in a `dict[str, ...]` that gathers episodes."""
+    return getattr(get_args(hint)[1] if get_args(hint) else hint, "project", None)
 
 
 def dag_name(python_name: str) -> str:
@@ -102,15 +105,17 @@ def check(sources: tuple[Source, ...], steps: tuple[Step, ...]) -> None:
             if need.producer not in above:
                 raise TypeError(f"{step.name} needs {need.producer!r}, which does not stand above it")
             producer = above[need.producer]
-            if step.per == "episode" and producer.per == "show" and step.name == producer.name:
-                raise TypeError(f"{step.name} needs itself")
-            wanted = need.hint if need.project is None else get_type_hints(need.project)
-            if isinstance(wanted, dict):
-                (wanted,) = (hint for name, hint in wanted.items() if name != "return")
-            output: Any = producer.output
-            expected = dict[str, output] if step.per == "show" and producer.per == "episode" else output
-            if wanted != expected:
-                raise TypeError(f"{step.name} takes {need.producer} as {wanted}, but it is {expected}")
+            gathers = step.per == "show" and producer.per == "episode"
+            if gathers != bool(get_args(need.hint)):
+                raise TypeError(
+                    f"{step.name} takes {need.producer} as {need.hint}, but it is made once a {producer.per}"
+                )
+            given: Any = get_args(need.hint)[1] if gathers else need.hint
+            if need.project is not None:
+                hints = get_type_hints(need.project)
+                (given,) = (hint for name, hint in hints.items() if name != "return")
+            if given != producer.output:
+                raise TypeError(f"{step.name} takes {need.producer} as {given}, but it is {producer.output}")
         if step.name in above:
             raise TypeError(f"two steps are called {step.name!r}")
         above[step.name] = step

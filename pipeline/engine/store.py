@@ -81,7 +81,9 @@ class Store:
         """Where the bytes of `file` lie, to read only. Raises KeyError if the store lacks them."""
         path = self.object_path(file.digest)
         if not path.exists():
-            raise KeyError(f"{file.name} ({file.digest[:12]}) is not in {self.root}: run `dailies store verify --repair`")
+            raise KeyError(
+                f"{file.name} ({file.digest[:12]}) is not in {self.root}: run `dailies store verify --repair`"
+            )
         return path
 
     def put(self, record: Record) -> Digest:
@@ -144,19 +146,19 @@ class Store:
             if standing is None:
                 if target.exists():  # Its output is lost or its record unreadable: it makes room.
                     target.rename(aside / "broken")
-                with suppress_existing():
+                with _first_wins():
                     directory.rename(target)
             else:
                 run = standing
-        self.set_head(run)
-        return run
+        return self.set_head(run)
 
-    def set_head(self, run: Run) -> None:
+    def set_head(self, run: Run) -> Run:
         """Say which run stands for its unit now, and that the unit does not fail any more."""
         path = self.root / "heads" / run.step / run.unit
         if not path.exists() or path.read_text() != run.name:
             self.replace(path, run.name.encode())
         self.failure_path(run.step, run.unit).unlink(missing_ok=True)
+        return run
 
     def head(self, step: str, unit: str) -> Run | None:
         """The run that stood for this unit last, fresh or not."""
@@ -171,14 +173,14 @@ class Store:
     # Work in hand
 
     @contextmanager
-    def lock(self, name: str, *, wait: bool = True) -> Iterator[None]:
-        """Hold `name` alone among all processes; a dead holder's lock is free.
+    def lock(self, name: str, *, wait: bool = True, shared: bool = False) -> Iterator[None]:
+        """Hold `name` among all processes, alone or with others that share it; a dead holder's lock is free.
 
         Raises portalocker.AlreadyLocked where somebody has it and `wait` is false.
         """
         path = self.root / "locks" / f"{name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags = portalocker.LockFlags.EXCLUSIVE
+        flags = portalocker.LockFlags.SHARED if shared else portalocker.LockFlags.EXCLUSIVE
         if not wait:
             flags |= portalocker.LockFlags.NON_BLOCKING
         with path.open("a") as stream:
@@ -228,7 +230,7 @@ class Store:
 
 
 @contextmanager
-def suppress_existing() -> Iterator[None]:
+def _first_wins() -> Iterator[None]:
     """A rename onto a directory that another process published meanwhile is no error: the first one wins."""
     try:
         yield

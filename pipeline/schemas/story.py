@@ -61,7 +61,7 @@ class Bible(Record):
 
 
 class SpokenNames(Record):
-    """What a recogniser is told of the bible: its spellings, not its prose, so that new looks transcribe nothing anew."""
+    """What a recogniser is told of the bible: its spellings, not its prose, so new looks transcribe nothing anew."""
 
     language: str
     names: tuple[str, ...]
@@ -136,7 +136,9 @@ class Frame(Record):
     brightness: Probability
 
 
-ShotScale = Literal["extreme close-up", "close-up", "medium close-up", "medium shot", "full shot", "wide shot"]
+ShotScale = Literal[
+    "extreme close-up", "close-up", "medium close-up", "medium shot", "full shot", "wide shot"
+]
 
 
 class ShotReference(Record):

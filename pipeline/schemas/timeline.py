@@ -111,7 +111,7 @@ class Scenes(Record):
 
 
 class Cuts(Record):
-    """What most steps read of step1-scenes: the shots, so that other clip lengths transcribe and measure nothing anew."""
+    """What most steps read of step1-scenes: the shots, so that other clip lengths measure nothing anew."""
 
     seconds: Seconds
     has_audio: bool

@@ -1,0 +1,158 @@
+"""What must run, and why: arithmetic over digests."""
+
+import base64
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from pipeline.engine import code, fingerprint
+from pipeline.engine.fingerprint import Digest
+from pipeline.engine.step import Need, Per, Source, Step, StepConfig
+from pipeline.engine.store import Store
+
+SHOW = "show"
+"""The unit of what is made once for the whole show."""
+
+Node = tuple[str, str]
+"""A step or source by name, and its unit: an episode's id, or SHOW."""
+
+Recipe = dict[str, Any]
+"""Everything that may change a step's output, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a step is stale: `part` is "version", "code.<file>", "config.<field>" or "inputs.<producer>[.<episode>]"."""
+
+    part: str
+    was: Any
+    now: Any
+
+
+@dataclass(slots=True)
+class Plan:
+    """The show's steps, its sources' content, and which outputs are known so far."""
+
+    show: str
+    sources: Mapping[str, Source]
+    steps: Mapping[str, Step]
+    configs: Mapping[str, StepConfig]
+    episodes: Sequence[str]
+    store: Store
+    outputs: dict[Node, Digest]
+    _codes: dict[str, dict[str, Digest]] = field(default_factory=dict)
+    _parts: dict[tuple[Any, Digest], Digest] = field(default_factory=dict)
+
+    def nodes(self, targets: Sequence[str] | None = None, episodes: Sequence[str] | None = None) -> list[Node]:
+        """All jobs that `targets` (default: all steps) ask for, in an order in which they could run.
+
+        `episodes` narrows the episode-level targets; what a show-level target needs is never narrowed.
+        """
+        wanted: set[Node] = set()
+        for name in targets if targets is not None else self.steps:
+            units = episodes if episodes is not None else self.episodes
+            wanted |= {(name, unit) for unit in (units if self.steps[name].per == "episode" else [SHOW])}
+        for name in reversed(list(self.steps)):
+            for node in [(name, unit) for unit in self.units(self.steps[name].per) if (name, unit) in wanted]:
+                wanted |= {need for need in self.needs(node) if need[0] in self.steps}
+        return [
+            (name, unit) for name in self.steps for unit in self.units(self.steps[name].per) if (name, unit) in wanted
+        ]
+
+    def units(self, per: Per) -> Sequence[str]:
+        return self.episodes if per == "episode" else [SHOW]
+
+    def needs(self, node: Node) -> list[Node]:
+        """The nodes whose outputs this one reads, sources among them."""
+        step = self.steps[node[0]]
+        return [(need.producer, unit) for need in step.needs.values() for unit in self._read_units(step, need, node[1])]
+
+    def recipe(self, node: Node) -> Recipe | None:
+        """What decides this node's output; None while an input is not made yet."""
+        if any(need not in self.outputs for need in self.needs(node)):
+            return None
+        step = self.steps[node[0]]
+        inputs: dict[str, Any] = {}
+        for need in step.needs.values():
+            read = {unit: self._part(need, (need.producer, unit)) for unit in self._read_units(step, need, node[1])}
+            inputs[need.producer] = read if self._gathers(step, need) else next(iter(read.values()))
+        return {
+            "step": step.name,
+            "version": step.version,
+            "code": self.code(step),
+            "config": self.configs[step.name].model_dump(mode="json"),
+            "inputs": inputs,
+        }
+
+    def code(self, step: Step) -> dict[str, Digest]:
+        if step.name not in self._codes:
+            self._codes[step.name] = code.digests(sys.modules[step.function.__module__])
+        return self._codes[step.name]
+
+    def _gathers(self, step: Step, need: Need) -> bool:
+        return step.per == "show" and self._producer(need).per == "episode"
+
+    def _producer(self, need: Need) -> Source | Step:
+        return self.sources.get(need.producer) or self.steps[need.producer]
+
+    def _read_units(self, step: Step, need: Need, unit: str) -> Sequence[str]:
+        if self._producer(need).per == "show":
+            return [SHOW]
+        return [unit] if step.per == "episode" else self.episodes
+
+    def _part(self, need: Need, producer: Node) -> Digest:
+        """The digest of what the step reads of the producer's output: all of it, or a projection."""
+        whole = self.outputs[producer]
+        if need.project is None:
+            return whole
+        name = (record_type(need), whole)
+        if name not in self._parts:
+            record = self.store.get(whole, self._producer(need).output)
+            self._parts[name] = self.store.put(need.project(record))
+        return self._parts[name]
+
+
+def record_type(need: Need) -> Any:
+    """The record a step is given for a need; of `dict[str, Scenes]` it is Scenes."""
+    return get_args(need.hint)[1] if get_args(need.hint) else need.hint
+
+
+def key(recipe: Recipe) -> Digest:
+    return fingerprint.of_value("run", recipe)
+
+
+def run_name(show: str, node: Node, recipe: Recipe) -> str:
+    """`<hash>-<show>[-<episode>]-<step>-<version>`; the hash is 160 bits of the key in base 32."""
+    short = base64.b32encode(bytes.fromhex(key(recipe))[:20]).decode().lower()
+    unit = [] if node[1] == SHOW else [node[1]]
+    return "-".join([short, show, *unit, node[0], str(recipe["version"])])
+
+
+def code_identity(recipe: Recipe) -> Digest:
+    """What names a step's code in its memo: its files and its version."""
+    return fingerprint.of_value("code", [recipe["version"], recipe["code"]])
+
+
+def causes(before: Recipe, after: Recipe) -> list[Cause]:
+    """The parts at which two recipes differ."""
+    found: list[Cause] = []
+    for part in ("version", "code", "config", "inputs"):
+        found += _differences(part, before.get(part), after.get(part))
+    return found
+
+
+def _differences(path: str, was: Any, now: Any) -> Iterator[Cause]:
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for name in sorted(was.keys() | now.keys()):
+            yield from _differences(f"{path}.{name}", was.get(name), now.get(name))
+    elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        for index, (one, other) in enumerate(zip(was, now, strict=True)):
+            yield from _differences(f"{path}[{index}]", one, other)
+    elif was != now:
+        yield Cause(path, was, now)
+
+
+def differences(was: Any, now: Any) -> list[Cause]:
+    """The leaves at which two JSON values differ."""
+    return list(_differences("", was, now))

@@ -1,0 +1,227 @@
+"""Bring steps up to date: start whatever is ready, within slots, and go on past failures."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.engine import plan
+from pipeline.engine.events import Events
+from pipeline.engine.plan import Node, Plan
+from pipeline.engine.step import Device
+from pipeline.engine.upkeep import IN_USE, memo_code
+from pipeline.engine.worker import Answer, Job, record_failure
+
+
+class Executor(Protocol):
+    def submit(self, job: Job, device: Device) -> "Future[Answer]":
+        """Start a job; the answer tells its run or its error. Jobs that die still answer."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What one update did. `blocked` jobs wait for a failed one; nothing of them was tried."""
+
+    ran: list[tuple[Node, float, str]] = field(default_factory=list)
+    fresh: list[tuple[Node, str]] = field(default_factory=list)
+    failed: list[tuple[Node, str]] = field(default_factory=list)
+    blocked: list[tuple[Node, str]] = field(default_factory=list)
+
+
+def update(
+    what: Plan,
+    nodes: Sequence[Node],
+    executor: Executor,
+    *,
+    registry: str,
+    cache: Path,
+    slots: Mapping[Device, int],
+    runs: Path,
+) -> Report:
+    """Run those of `nodes` that are not fresh, and return what became of each.
+
+    `nodes` come from `Plan.nodes`: all that a node needs stands before it. `runs` is this update's own folder: its
+    `events.jsonl` and the logs of its jobs.
+    """
+    with what.store.lock(IN_USE, shared=True):
+        what.store.sweep()
+        runs.mkdir(parents=True, exist_ok=True)
+        events = Events(runs / "events.jsonl")
+        events.emit("started", pid=os.getpid(), nodes=len(nodes))
+        report = Report()
+        try:
+            _schedule(what, nodes, executor, partial(_job, what, registry, cache, runs), slots, events, report)
+        finally:
+            events.emit("finished", ran=len(report.ran), fresh=len(report.fresh), failed=len(report.failed))
+        return report
+
+
+def _schedule(
+    what: Plan,
+    nodes: Sequence[Node],
+    executor: Executor,
+    job: Callable[[Node, plan.Recipe, str], Job],
+    slots: Mapping[Device, int],
+    events: Events,
+    report: Report,
+) -> None:
+    waiting = list(nodes)
+    running: dict[Future[Answer], tuple[Node, Device]] = {}
+    while waiting or running:
+        # Nodes stand below all that they need, so one pass settles every fresh one, whatever it makes ready.
+        for node in list(waiting):
+            needs = what.needs(node)
+            lost = [each for each, _ in (*report.failed, *report.blocked) if each in needs]
+            if lost:
+                waiting.remove(node)
+                why = f"waits for {_named(lost[0])}, which failed"
+                report.blocked.append((node, why))
+                events.emit("blocked", step=node[0], unit=node[1], why=why)
+            elif (recipe := what.recipe(node)) is not None:
+                name = plan.run_name(what.show, node, recipe)
+                device = what.steps[node[0]].device
+                if found := what.store.find_run(name):
+                    waiting.remove(node)
+                    what.outputs[node] = what.store.set_head(found).output
+                    report.fresh.append((node, name))
+                elif sum(each == device for _, each in running.values()) < slots[device]:
+                    waiting.remove(node)
+                    events.emit("job started", step=node[0], unit=node[1], name=name, device=device)
+                    running[executor.submit(job(node, recipe, name), device)] = node, device
+        assert running or not waiting, f"nothing can start, yet {waiting} are left"
+        if running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                node, _ = running.pop(future)
+                _settle(what, node, future.result(), report, events)
+
+
+def _settle(what: Plan, node: Node, answer: Answer, report: Report, events: Events) -> None:
+    step, unit = node
+    if answer.run is None:
+        message = answer.error or "no message"
+        report.failed.append((node, message))
+        events.emit("job failed", step=step, unit=unit, error=message)
+        return
+    what.outputs[node] = answer.run.output
+    if answer.made:
+        report.ran.append((node, answer.run.seconds, answer.run.name))
+    else:
+        report.fresh.append((node, answer.run.name))
+    events.emit("job finished", step=step, unit=unit, seconds=answer.run.seconds, made=answer.made)
+
+
+def _job(what: Plan, registry: str, cache: Path, runs: Path, node: Node, recipe: plan.Recipe, name: str) -> Job:
+    return Job(
+        registry=registry,
+        show=what.show,
+        step=node[0],
+        unit=node[1],
+        name=name,
+        recipe=recipe,
+        memo_code=memo_code(what.store, node[0], recipe),
+        store=what.store.root,
+        cache=cache,
+        events=runs / "events.jsonl",
+        log=runs / f"{node[0]}-{node[1]}.log",
+    )
+
+
+def _named(node: Node) -> str:
+    return node[0] if node[1] == plan.SHOW else f"{node[0]} of {node[1]}"
+
+
+class LocalExecutor:
+    """Each job in a subprocess; one that stays for the next job of the same step, so that a model loads once."""
+
+    def __init__(self) -> None:
+        self._idle: list[tuple[str, Device, subprocess.Popen[str]]] = []
+        self._all: list[subprocess.Popen[str]] = []
+        self._guard = threading.Lock()
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Close the workers; after an error or Ctrl-C, with what they are doing."""
+        with self._guard:
+            for worker in self._all:
+                if kind is not None and worker.poll() is None:
+                    os.killpg(worker.pid, signal.SIGKILL)
+                assert worker.stdin is not None
+                assert worker.stdout is not None
+                worker.stdin.close()
+                worker.wait()
+                worker.stdout.close()
+            self._all.clear()
+
+    def submit(self, job: Job, device: Device) -> "Future[Answer]":
+        future: Future[Answer] = Future()
+        worker = self._worker(job.step, device)
+        name = f"{job.step}-{next(self._numbers)}"
+        threading.Thread(target=self._ask, args=(worker, job, device, future), name=name, daemon=True).start()
+        return future
+
+    def _worker(self, step: str, device: Device) -> subprocess.Popen[str]:
+        with self._guard:
+            for entry in list(self._idle):
+                if entry[:2] == (step, device):
+                    self._idle.remove(entry)
+                    return entry[2]
+            for entry in [each for each in self._idle if each[1] == device]:
+                # Another step's worker of this device: its model makes room.
+                self._idle.remove(entry)
+                assert entry[2].stdin is not None
+                entry[2].stdin.close()
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.engine.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,
+            )
+            self._all.append(worker)
+            return worker
+
+    def _ask(self, worker: subprocess.Popen[str], job: Job, device: Device, future: "Future[Answer]") -> None:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        try:
+            worker.stdin.write(job.model_dump_json() + "\n")
+            worker.stdin.flush()
+            line = worker.stdout.readline()
+        except (BrokenPipeError, ValueError):  # It died, or this executor was closed.
+            line = ""
+        if line:
+            with self._guard:
+                self._idle.append((job.step, device, worker))
+            future.set_result(Answer.model_validate_json(line))
+            return
+        message = _death(worker.wait())
+        record_failure(job, message)
+        future.set_result(Answer(error=message))
+
+
+def _death(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "the job was killed: the machine may have run out of memory; its finished items are kept, run again"
+    if status < 0:
+        return f"the job crashed with signal {-status} ({signal.Signals(-status).name}); its log tells more"
+    return f"the job ended with status {status} and no answer; its log tells more"
+
+
+def read_failure(what: Plan, node: Node) -> dict[str, str] | None:
+    """The last failure of a node that has not succeeded since."""
+    path = what.store.failure_path(*node)
+    return json.loads(path.read_text()) if path.exists() else None

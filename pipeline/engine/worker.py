@@ -1,0 +1,162 @@
+"""Runs jobs of one step in a process of its own: `python -m pipeline.engine.worker`.
+
+Jobs come as JSON lines on stdin, answers go as JSON lines to stdout; what a step prints goes to the job's log. A model
+that a job loaded stays for the next job. When stdin closes while a job runs, whoever wanted the answer is gone, and the
+worker ends with everything it started.
+"""
+
+import importlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.engine import code, plan
+from pipeline.engine.events import Events
+from pipeline.engine.fingerprint import Digest
+from pipeline.engine.step import Step
+from pipeline.engine.store import Run, Store
+from pipeline.engine.work import Models, Workspace
+
+
+class Job(BaseModel):
+    """All that a worker needs, as plain values: names and digests travel, code and models stay home.
+
+    `registry` is the module that holds STEPS; `memo_code` names the code in the memo, which an adoption keeps stable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    registry: str
+    show: str
+    step: str
+    unit: str
+    name: str
+    recipe: dict[str, Any]
+    memo_code: Digest
+    store: Path
+    cache: Path
+    events: Path | None = None
+    log: Path | None = None
+
+
+class Answer(BaseModel):
+    """What became of a job: its run (`made` is false where it stood already), or why it failed."""
+
+    run: Run | None = None
+    made: bool = False
+    error: str | None = None
+
+
+def execute(job: Job, steps: dict[str, Step], models: Models) -> Answer:
+    """Return the recorded run of this recipe, or make it; of two processes asked at once, one makes it."""
+    store = Store(job.store)
+    step = steps[job.step]
+    with store.lock(f"run-{job.name}"):
+        if found := store.find_run(job.name):
+            return Answer(run=store.set_head(found))
+        now = code.digests(sys.modules[step.function.__module__])
+        if now != job.recipe["code"]:
+            raise ValueError(f"the code of {job.step} changed while it was waiting to run: run again")
+        inputs = job.recipe["inputs"]
+        upstream = {name: _load(store, need, inputs[need.producer]) for name, need in step.needs.items()}
+        started = time.monotonic()
+        job.cache.mkdir(parents=True, exist_ok=True)
+        with store.scratch() as scratch:
+            events = Events(job.events, (("step", job.step), ("unit", job.unit)))
+            work = Workspace(store, scratch, job.cache, job.step, job.memo_code, events, models)
+            output = step(step.config.model_validate(job.recipe["config"]), work, **upstream)
+            assert isinstance(output, step.output), f"{job.step} returned {type(output)}, not {step.output}"
+            run = Run(
+                name=job.name,
+                step=job.step,
+                unit=job.unit,
+                key=plan.key(job.recipe),
+                recipe=job.recipe,
+                output=store.put(output),
+                seconds=round(time.monotonic() - started, 3),
+                finished=round(time.time(), 3),
+                memo=tuple(work.memo_used()),
+            )
+            return Answer(run=store.save_run(run, output), made=True)
+
+
+def attempt(job: Job, models: Models) -> Answer:
+    """`execute`, with a failure kept for `status` and its traceback in the log, instead of raised."""
+    try:
+        steps = {step.name: step for step in importlib.import_module(job.registry).STEPS}
+        return execute(job, steps, models)
+    except Exception as error:
+        traceback.print_exc()
+        message = explain(error, job.store)
+        record_failure(job, message)
+        return Answer(error=message)
+
+
+def explain(error: BaseException, store: Path) -> str:
+    """One line for people: what is wrong and, where it is known, what to do."""
+    if isinstance(error, OSError) and error.errno == 28:
+        return f"the disk of {store} is full: free some space (`dailies store gc`) and run again; finished work is kept"
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
+
+
+def record_failure(job: Job, message: str) -> None:
+    store = Store(job.store)
+    failure = {
+        "key": plan.key(job.recipe),
+        "message": message,
+        "when": time.time(),
+        "log": str(job.log or ""),
+    }
+    store.replace(store.failure_path(job.step, job.unit), json.dumps(failure).encode())
+
+
+def _load(store: Store, need: Any, digests: Any) -> Any:
+    kind = plan.record_type(need)
+    if isinstance(digests, str):
+        return store.get(Digest(digests), kind)
+    return {episode: store.get(Digest(digest), kind) for episode, digest in digests.items()}
+
+
+def main() -> None:
+    if os.getpgrp() != os.getpid():
+        os.setpgrp()  # What this worker starts must end with it, and nobody else.
+    answers = os.fdopen(os.dup(1), "w")
+    jobs: queue.Queue[str | None] = queue.Queue()
+    idle = threading.Event()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            jobs.put(line)
+        if not idle.is_set() or not jobs.empty():
+            os.killpg(os.getpid(), signal.SIGKILL)
+        jobs.put(None)
+
+    idle.set()
+    threading.Thread(target=listen, daemon=True).start()
+    models = Models()
+    while (line := jobs.get()) is not None:
+        idle.clear()
+        job = Job.model_validate_json(line)
+        if job.log is not None:
+            with job.log.open("a") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+        answer = attempt(job, models)
+        idle.set()
+        answers.write(answer.model_dump_json() + "\n")
+        answers.flush()
+    models.close()
+
+
+if __name__ == "__main__":
+    main()
