@@ -1,0 +1,162 @@
+"""The command line: `dailies`. Every verb is a thin face of `pipeline.control`."""
+
+import getpass
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import control, watch
+
+app = typer.Typer(
+    help="Turns the episodes of a TV show into human-reviewed training data and a trained LoRA.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+store_app = typer.Typer(help="Look after the store: check it, free space.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+
+out, err = Console(), Console(stderr=True)
+
+STATE_STYLES = {"fresh": "green", "stale": "yellow", "missing": "dim", "failed": "red", "running": "cyan"}
+
+ShowOption = Annotated[Path, typer.Option("--show", "-s", help="The show's folder.", envvar="DAILIES_SHOW")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+HERE = Path()
+
+
+@contextmanager
+def _people() -> Iterator[None]:
+    """What people can mend ends with one clear message and exit code 2; anything else is a bug and shows its trace."""
+    try:
+        yield
+    except (ValueError, ConnectionError) as error:
+        err.print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        err.print("stopped; what was finished is kept")
+        raise typer.Exit(130) from None
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, default=str))
+
+
+@app.command()
+def status(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
+    """Show the state of every step of every episode, and why."""
+    with _people():
+        units = control.status(control.open_show(show))
+    if as_json:
+        _print_json([asdict(unit) for unit in units])
+        return
+    table = Table("step", "unit", "state", "why", "seconds", box=None, header_style="bold", pad_edge=False)
+    for unit in units:
+        state = f"[{STATE_STYLES[unit.state]}]{unit.state}[/]"
+        seconds = "" if unit.seconds is None else f"{unit.seconds:.1f}"
+        table.add_row(unit.step, unit.unit, state, unit.why, seconds)
+    out.print(table, highlight=False)
+
+
+@app.command()
+def why(step: str, unit: Annotated[str | None, typer.Argument()] = None, show: ShowOption = HERE) -> None:
+    """Say why a step is not fresh: the file, the setting or the input that changed, with old and new value."""
+    with _people():
+        for each in control.why(control.open_show(show), step, unit):
+            out.print(f"{each.step} {each.unit}: [{STATE_STYLES[each.state]}]{each.state}[/]", highlight=False)
+            for cause in each.why.split("; ") if each.why else ():
+                out.print(f"  {cause}", highlight=False, markup=False, soft_wrap=True)
+            if each.store_path:
+                out.print(f"  [dim]{each.store_path}[/]", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def run(
+    steps: Annotated[list[str] | None, typer.Argument(help="Steps to bring up to date; all, if none is named.")] = None,
+    episode: Annotated[list[str] | None, typer.Option("--episode", "-e", help="Only these episodes.")] = None,
+    show: ShowOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring steps up to date: run what is missing or stale, and nothing else. Exit code 1 if a job failed."""
+    with _people():
+        opened = control.open_show(show)
+        runs = control.new_run_folder(opened)
+        with watch.bars(runs, err):
+            report = control.run(opened, steps or None, episode or None, runs=runs)
+    if as_json:
+        _print_json(
+            {
+                "ran": [list(node) for node, _, _ in report.ran],
+                "fresh": len(report.fresh),
+                "failed": [[*node, message] for node, message in (*report.failed, *report.blocked)],
+            }
+        )
+    else:
+        out.print(f"{len(report.ran)} ran, {len(report.fresh)} were fresh", highlight=False)
+        if report.failed:
+            err.print(f"{len(report.failed)} failed; logs: {runs}", highlight=False, soft_wrap=True)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def adopt(
+    step: str,
+    reason: Annotated[str, typer.Option("--because", help="Why the change does not alter results; kept for ever.")],
+    show: ShowOption = HERE,
+) -> None:
+    """Say that a change of code or settings does not alter a step's results: what stands stays, nothing runs."""
+    with _people():
+        for done in control.adopt(control.open_show(show), step, by=getpass.getuser(), reason=reason):
+            out.print(f"{done.node[0]} {done.node[1]}: {done.note or 'adopted'}", highlight=False, soft_wrap=True)
+
+
+@store_app.command("verify")
+def store_verify(
+    repair: Annotated[bool, typer.Option("--repair", help="Remove what is damaged, so that it is made again.")] = False,
+    show: ShowOption = HERE,
+) -> None:
+    """Hash everything in the store again. Exit code 1 if something is damaged."""
+    with _people():
+        damage = control.verify(control.open_show(show), repair=repair)
+    for each in damage:
+        out.print(f"{each.path}: {each.what}", highlight=False, soft_wrap=True)
+    out.print(f"{len(damage)} damaged{' and removed' if damage and repair else ''}", highlight=False)
+    if damage and not repair:
+        raise typer.Exit(1)
+
+
+@store_app.command("gc")
+def store_gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    days: Annotated[float, typer.Option(help="Keep what is younger than this many days.")] = 7,
+    show: ShowOption = HERE,
+) -> None:
+    """Free the space of results that nothing reaches any more; reviewers' work always stays."""
+    with _people():
+        freed = control.gc(control.open_show(show), dry=dry_run, grace_days=days)
+    verb = "would free" if dry_run else "freed"
+    out.print(
+        f"{verb} {freed.size_bytes / 1e6:.1f} MB: {freed.runs} runs, {freed.objects} objects, {freed.memos} items",
+        highlight=False,
+    )
+
+
+def main() -> None:
+    """The entry point of `dailies`."""
+    try:
+        app()
+    except BrokenPipeError:  # `dailies status | head`
+        sys.stderr.close()
+
+
+if __name__ == "__main__":
+    main()

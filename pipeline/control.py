@@ -1,0 +1,116 @@
+"""The verbs that the CLI and the panel share: what stands, bring it up to date, push to reviewers, pull their work."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pipeline import dag
+from pipeline.engine import explain, upkeep
+from pipeline.engine.explain import UnitStatus
+from pipeline.engine.fingerprint import Digest
+from pipeline.engine.plan import SHOW, Node, Plan
+from pipeline.engine.run import Executor, LocalExecutor, Report, update
+from pipeline.engine.step import Device
+from pipeline.show import Show, open_show
+
+__all__ = ["Adopted", "Show", "UnitStatus", "adopt", "gc", "open_show", "run", "status", "verify", "why"]
+
+
+def status(show: Show) -> list[UnitStatus]:
+    """The state of every step of every episode, in the DAG's order."""
+    return explain.survey(show.plan())
+
+
+def run(
+    show: Show,
+    targets: Sequence[str] | None = None,
+    episodes: Sequence[str] | None = None,
+    *,
+    executor: Executor | None = None,
+    runs: Path | None = None,
+) -> Report:
+    """Bring `targets` (default: every step) and all they need up to date; `runs` is where events and logs go.
+
+    Raises ValueError for a step or an episode that does not exist, before anything runs.
+    """
+    what = show.plan()
+    _known(targets or (), list(what.steps), "step")
+    _known(episodes or (), what.episodes, "episode")
+    nodes = what.nodes(targets, episodes)
+    runs = runs or new_run_folder(show)
+    slots: dict[Device, int] = {"cpu": show.settings.cpu_slots, "cuda": show.settings.cuda_slots}
+
+    def go(executor: Executor) -> Report:
+        return update(what, nodes, executor, registry=dag.__name__, cache=show.settings.cache, slots=slots, runs=runs)
+
+    if executor is not None:
+        return go(executor)
+    with LocalExecutor() as local:
+        return go(local)
+
+
+def new_run_folder(show: Show) -> Path:
+    """Where one run's events and logs go; names sort by time."""
+    stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
+    return show.state / "runs" / f"{stamp}-{uuid.uuid4().hex[:6]}"
+
+
+def why(show: Show, step: str, unit: str | None = None) -> list[UnitStatus]:
+    """The units of one step that are not fresh, with their causes."""
+    found = status(show)
+    _known([step], list(dict.fromkeys(each.step for each in found)), "step")
+    units = [each for each in found if each.step == step and unit in (None, each.unit)]
+    if not units:
+        _known([unit or ""], [each.unit for each in found if each.step == step], "unit")
+    return units
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What `adopt` did with one unit: `note` says why it was left, empty where it was adopted."""
+
+    node: Node
+    note: str
+
+
+def adopt(show: Show, step: str, *, by: str, reason: str) -> list[Adopted]:
+    """Say that what stands for `step` is right though its code or settings changed; what follows it stays too."""
+    what = show.plan()
+    _known([step], list(what.steps), "step")
+    explain.survey(what)
+    done: list[Adopted] = []
+    for node in [(step, unit) for unit in what.units(what.steps[step].per)]:
+        if node in what.outputs:
+            done.append(Adopted(node, "is fresh already"))
+            continue
+        try:
+            upkeep.adopt(what, node, by=by, why=reason)
+            done.append(Adopted(node, ""))
+        except ValueError as error:
+            done.append(Adopted(node, str(error)))
+    return done
+
+
+def verify(show: Show, *, repair: bool = False) -> list[upkeep.Damage]:
+    return upkeep.verify(show.store, repair=repair)
+
+
+def gc(show: Show, *, dry: bool = False, grace_days: float = 7) -> upkeep.Freed:
+    return upkeep.gc(show.store, roots=show.snapshots(), grace_seconds=grace_days * 86_400, dry=dry)
+
+
+def _known(names: Sequence[str], known: Sequence[str], kind: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no {kind} {name!r}; there are {', '.join(known)}")
+
+
+def freshly(what: Plan, step: str) -> dict[str, Digest]:
+    """The fresh outputs of a step by unit. Raises ValueError where some are not, naming what to run."""
+    missing = [unit for unit in what.units(what.steps[step].per) if (step, unit) not in what.outputs]
+    if missing:
+        units = "" if missing == [SHOW] else f" of {', '.join(missing)}"
+        raise ValueError(f"{step}{units} is not up to date: `dailies run {step}` first")
+    return {unit: what.outputs[step, unit] for unit in what.units(what.steps[step].per)}

@@ -1,0 +1,195 @@
+"""A show on disk: `show.toml`, checked whole before anything runs, and the sources that it points to."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+
+from pipeline import dag
+from pipeline.engine.fingerprint import Digest
+from pipeline.engine.plan import SHOW, Node, Plan
+from pipeline.engine.records import File
+from pipeline.engine.step import StepConfig
+from pipeline.engine.store import Store
+from pipeline.schemas import located
+from pipeline.schemas.captions import ReviewSnapshot
+from pipeline.schemas.story import BibleSource
+from pipeline.schemas.timeline import Episode
+from pipeline.settings import Settings
+
+SUBTITLES = frozenset({".srt", ".vtt", ".ass", ".ssa"})
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=40)]
+"""Names stand in directory names between dashes, so they have none."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+_FIELDS: dict[str, Any] = {
+    step.name.replace("-", "_"): (step.config, Field(default_factory=step.config, alias=step.name))
+    for step in dag.STEPS
+}
+_Steps: Any = create_model("Steps", __base__=_Table, **_FIELDS)
+
+
+class ShowFile(_Table):
+    """`show.toml`. Paths are relative to its folder."""
+
+    name: Slug
+    episodes: str = "episodes/*.mp4"
+    exclude: tuple[str, ...] = ()
+    bible: str = "bible.toml"
+    steps: _Steps = Field(default_factory=_Steps)
+    settings: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Show:
+    folder: Path
+    file: ShowFile
+    settings: Settings
+
+    @property
+    def state(self) -> Path:
+        """Everything that the program makes."""
+        return self.folder / ".dailies"
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.state / "store")
+
+    def configs(self) -> dict[str, StepConfig]:
+        return {step.name: getattr(self.file.steps, step.name.replace("-", "_")) for step in dag.STEPS}
+
+    def episodes(self) -> dict[str, Path]:
+        """Video files by episode id: the file's stem, with `_` for what is no letter or digit.
+
+        Raises ValueError where there are none, or two of one id.
+        """
+        found: dict[str, Path] = {}
+        for path in sorted(self.folder.glob(self.file.episodes)):
+            name = re.sub(r"[^A-Za-z0-9]+", "_", path.stem).strip("_")
+            if not path.is_file() or path.suffix.lower() in SUBTITLES or name in self.file.exclude:
+                continue
+            if name in found:
+                raise ValueError(f"{found[name].name} and {path.name} would both be episode {name}: rename one")
+            found[name] = path
+        if not found:
+            raise ValueError(
+                f"show.toml: episodes = {self.file.episodes!r} matches no file in {self.folder}: "
+                "put your videos there or change the pattern"
+            )
+        return found
+
+    def plan(self) -> Plan:
+        """The show's plan with its sources as they are now; new or changed files are taken into the store."""
+        taken = _Taken(self.store)
+        outputs: dict[Node, Digest] = {}
+        episodes = self.episodes()
+        for name, path in episodes.items():
+            beside = [each for each in path.parent.glob(f"{_escaped(path.stem)}.*") if each.suffix.lower() in SUBTITLES]
+            subtitles = tuple(taken.file(each) for each in sorted(beside))
+            outputs["episode", name] = self.store.put(Episode(id=name, video=taken.file(path), subtitles=subtitles))
+        outputs["bible-source", SHOW] = self.store.put(self._bible(taken))
+        outputs["review", SHOW] = self.latest_snapshot() or self.store.put(ReviewSnapshot())
+        taken.save()
+        return Plan(
+            show=self.file.name,
+            sources={source.name: source for source in dag.SOURCES},
+            steps={step.name: step for step in dag.STEPS},
+            configs=self.configs(),
+            episodes=list(episodes),
+            store=self.store,
+            outputs=outputs,
+        )
+
+    def _bible(self, taken: "_Taken") -> BibleSource:
+        path = self.folder / self.file.bible
+        if not path.is_file():
+            raise ValueError(
+                f"show.toml: bible = {self.file.bible!r}: there is no such file; `dailies init` writes one"
+            )
+        text = path.read_text(encoding="utf-8", errors="replace")
+        pictures = {
+            name: taken.file(each)
+            for each in sorted(path.parent.rglob("*"))
+            if each.suffix.lower() in PICTURES and (name := each.relative_to(path.parent).as_posix()) in text
+        }
+        return BibleSource(file=taken.file(path), pictures=pictures)
+
+    # Snapshots of review decisions: each is kept for ever, the newest is the source.
+
+    def latest_snapshot(self) -> Digest | None:
+        names = sorted(path.name for path in (self.store.root / "snapshots").glob("*"))
+        return Digest((self.store.root / "snapshots" / names[-1]).read_text()) if names else None
+
+    def snapshots(self) -> frozenset[Digest]:
+        return frozenset(Digest(path.read_text()) for path in (self.store.root / "snapshots").glob("*"))
+
+    def keep_snapshot(self, snapshot: ReviewSnapshot) -> bool:
+        """Make `snapshot` the newest; False where nothing changed since the last."""
+        digest = self.store.put(snapshot)
+        if digest == (self.latest_snapshot() or self.store.put(ReviewSnapshot())):
+            return False
+        folder = self.store.root / "snapshots"
+        number = len(list(folder.glob("*"))) + 1
+        self.store.replace(folder / f"{number:06d}-{digest[:12]}", digest.encode())
+        return True
+
+
+class _Taken:
+    """Files already in the store, known by path, size and time, so that an unchanged episode is not read again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._path = store.root / "sources.json"
+        self._known: dict[str, list[Any]] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        self._seen: dict[str, list[Any]] = {}
+
+    def file(self, path: Path) -> File:
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
+        known = self._known.get(str(path))
+        if known and known[:3] == stamp:
+            file = File(digest=Digest(known[3]), name=path.name, size_bytes=status.st_size)
+            if self._store.has(file):
+                self._seen[str(path)] = known
+                return file
+        file = self._store.put_file(path)
+        self._seen[str(path)] = [*stamp, file.digest]
+        return file
+
+    def save(self) -> None:
+        if self._seen != self._known:
+            self._store.replace(self._path, json.dumps(self._seen, indent=0).encode())
+
+
+def open_show(folder: Path) -> Show:
+    """Read and check a show. Raises ValueError naming everything that is wrong with show.toml, with its lines."""
+    path = folder / "show.toml"
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} is not a show: it has no show.toml; `dailies init` makes one, `--show DIR` names another"
+        )
+    file = located.load(path, ShowFile)
+    text = path.read_text(encoding="utf-8")
+    known = Settings.model_fields
+    wrong = [
+        located.at(path.name, text, ("settings", key), f"there is no such setting; known are {', '.join(known)}")
+        for key in file.settings
+        if key not in known
+    ]
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return Show(folder.resolve(), file, Settings(**file.settings))
+
+
+def _escaped(stem: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in stem)
