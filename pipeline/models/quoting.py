@@ -79,9 +79,7 @@ def _sentences(text: str, quoted: Sequence[Place | None]) -> Iterator[Place]:
         plain = plain[:start] + "x" * inner + plain[start + inner :]
     begin = 0
     for stop in _END.finditer(plain):
-        goes_on = plain[stop.end() : stop.end() + 1].islower() or _ABBREVIATION.search(
-            plain[begin : stop.start()]
-        )
+        goes_on = plain[stop.end() : stop.end() + 1].islower() or _ABBREVIATION.search(plain[begin : stop.start()])
         if goes_on or _is_only_a_quote(text[begin : stop.end()]):
             continue
         yield begin, stop.end()
@@ -98,9 +96,7 @@ def _around(text: str, places: Sequence[Place | None], place: Place) -> Place:
     return next((a, b) for a, b in _sentences(text, places) if a <= place[0] < b)
 
 
-def _named(
-    text: str, places: Sequence[Place | None], place: Place, old: str, new: str
-) -> Iterator[tuple[Place, str]]:
+def _named(text: str, places: Sequence[Place | None], place: Place, old: str, new: str) -> Iterator[tuple[Place, str]]:
     """The edit that gives the sentence around `place` its new speaker, if it names the old one."""
     start, end = _around(text, places, place)
     names = [

@@ -75,6 +75,25 @@ class SpokenNames(Record):
         return cls(language=bible.language, names=tuple(dict.fromkeys(spoken)))
 
 
+class KnownNames(Record):
+    """Who and what has a name, and how it is misheard: the bible without looks, voices, pictures and notes."""
+
+    language: str
+    characters: tuple[Character, ...]
+    places: tuple[Place, ...]
+    terms: tuple[Term, ...]
+
+    @classmethod
+    def project(cls, bible: Bible) -> "KnownNames":
+        plain = {"role": "", "voice": "", "looks": "", "references": ()}
+        return cls(
+            language=bible.language,
+            characters=tuple(character.model_copy(update=plain) for character in bible.characters),
+            places=tuple(place.model_copy(update={"looks": ""}) for place in bible.places),
+            terms=tuple(term.model_copy(update={"note": ""}) for term in bible.terms),
+        )
+
+
 class Candidate(Record):
     """One possible answer to a doubt; scores of a doubt's candidates sum to 1 at most."""
 
@@ -86,8 +105,9 @@ class Doubt(Record):
     """Something the machine is not sure of, put as a question a person can answer with one key.
 
     `kind` "text": words `first_word` to `last_word` (both in it) of `segment` were heard as `heard`; candidates
-    are texts. `kind` "speaker": the whole segment; candidates are characters' ids or UNKNOWN. `context` groups
-    doubts that one answer may settle together: same heard form, same kind of neighbours.
+    are texts that take the place of these words whole, punctuation included, and one may be `heard` itself. `kind`
+    "speaker": the whole segment; candidates are characters' ids or UNKNOWN. `context` groups doubts that one answer
+    may settle together: same heard form, same kind of neighbours.
     """
 
     id: str
@@ -116,7 +136,8 @@ class Decision(Record):
 class SettledTranscript(Record):
     """step2-transcript-disambiguate: the transcript with its decisions applied, and the doubts that people must settle.
 
-    Words outside a decision are byte for byte those of the transcript it came from.
+    Words outside a decision are byte for byte those of the transcript it came from. The doubts left count words as
+    `segments` has them now; a decision's doubt counts them as they were.
     """
 
     episode: str
@@ -136,9 +157,7 @@ class Frame(Record):
     brightness: Probability
 
 
-ShotScale = Literal[
-    "extreme close-up", "close-up", "medium close-up", "medium shot", "full shot", "wide shot"
-]
+ShotScale = Literal["extreme close-up", "close-up", "medium close-up", "medium shot", "full shot", "wide shot"]
 
 
 class ShotReference(Record):

@@ -40,9 +40,7 @@ def test_a_line_that_is_taken_out_takes_its_sentence_with_it():
     assert requote(whole, {"a": None, "b": None, "c": None}).text == "A wide shot, at night. Nobody moves."
 
 
-@pytest.mark.parametrize(
-    "text", ['Night. Pryce says, "No."', 'Night. "No." Pryce says.', "Night. “No.” says Pryce."]
-)
+@pytest.mark.parametrize("text", ['Night. Pryce says, "No."', 'Night. "No." Pryce says.', "Night. “No.” says Pryce."])
 def test_the_last_sentence_goes_with_the_space_before_it(text):
     assert requote(caption(text, C), {"c": None}) == caption("Night.")
 
@@ -50,9 +48,7 @@ def test_the_last_sentence_goes_with_the_space_before_it(text):
 def test_a_new_speaker_is_named_where_the_old_one_was():
     whole = caption(TEXT, A, B, C)
     new = requote(whole, {"b": quote("b", "Pryce", B[2]), "c": quote("c", "a woman off screen", "No.")})
-    assert new.text == TEXT.replace("An unseen voice", "Pryce").replace(
-        "Pryce shakes", "A woman off screen shakes"
-    )
+    assert new.text == TEXT.replace("An unseen voice", "Pryce").replace("Pryce shakes", "A woman off screen shakes")
     back = requote(new, {"b": quote("b", "an unseen voice", B[2]), "c": quote("c", "Pryce", "No.")})
     assert back == whole
 
