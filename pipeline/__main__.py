@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Turns the episodes of a TV show into human-reviewed training data and a trained LoRA.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 store_app = typer.Typer(help="Look after the store: check it, free space.", no_args_is_help=True)
@@ -117,6 +118,36 @@ def adopt(
     with _people():
         for done in control.adopt(control.open_show(show), step, by=getpass.getuser(), reason=reason):
             out.print(f"{done.node[0]} {done.node[1]}: {done.note or 'adopted'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="The new show's folder.")] = HERE) -> None:
+    """Make a new show: a folder with show.toml, bible.toml and a place for the episodes."""
+    from pipeline.init import init as make
+
+    with _people():
+        for path in make(folder):
+            out.print(f"wrote {path}", highlight=False)
+        out.print("next: put the videos into episodes/, fill in bible.toml, then `dailies run`", highlight=False)
+
+
+@app.command()
+def doctor(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
+    """Check what a show needs of this machine, and say what to do. Exit code 1 if something must be mended."""
+    from pipeline.doctor import examine
+
+    with _people():
+        checks = examine(control.open_show(show))
+    if as_json:
+        _print_json([asdict(check) for check in checks])
+    else:
+        styles = {"ok": "green", "warning": "yellow", "error": "red"}
+        for check in checks:
+            out.print(f"[{styles[check.level]}]{check.level:<8}[/]{check.name:<18}{check.finding}", highlight=False)
+            if check.remedy:
+                out.print(f"{'':<26}→ {check.remedy}", highlight=False)
+    if any(check.level == "error" for check in checks):
+        raise typer.Exit(1)
 
 
 @store_app.command("verify")

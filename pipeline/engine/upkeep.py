@@ -54,7 +54,7 @@ def _gc(store: Store, roots: frozenset[Digest], grace_seconds: float, dry: bool)
     runs = [path for path in (store.root / "runs").glob("*") if path.name not in heads]
     old_memos = [path for path in (store.root / "memo").glob("*/*/*.json") if path.stat().st_mtime < young]
     old_memos = [path for path in old_memos if path.parent.name + path.stem not in memos]
-    spared = {path for path in (store.root / "memo").glob("*/*/*.json")} - set(old_memos)
+    spared = set((store.root / "memo").glob("*/*/*.json")) - set(old_memos)
     reached |= {digest for path in spared for digest in _digests_in(json.loads(path.read_bytes()))}
     objects = [
         path

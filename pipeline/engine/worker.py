@@ -131,6 +131,7 @@ def main() -> None:
     if os.getpgrp() != os.getpid():
         os.setpgrp()  # What this worker starts must end with it, and nobody else.
     answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # What anybody prints must not look like an answer.
     jobs: queue.Queue[str | None] = queue.Queue()
     idle = threading.Event()
 
