@@ -39,6 +39,10 @@ _FIELDS: dict[str, Any] = {
 _Steps: Any = create_model("Steps", __base__=_Table, **_FIELDS)
 
 
+_PLACES: dict[str, Any] = {name: (field.annotation, field) for name, field in Settings.model_fields.items()}
+_Settings: Any = create_model("SettingsTable", __base__=_Table, **_PLACES)
+
+
 class ShowFile(_Table):
     """`show.toml`. Paths are relative to its folder."""
 
@@ -47,7 +51,7 @@ class ShowFile(_Table):
     exclude: tuple[str, ...] = ()
     bible: str = "bible.toml"
     steps: _Steps = Field(default_factory=_Steps)
-    settings: dict[str, Any] = {}
+    settings: _Settings = Field(default_factory=_Settings)
 
 
 @dataclass(frozen=True)
@@ -175,20 +179,9 @@ def open_show(folder: Path) -> Show:
     """Read and check a show. Raises ValueError naming everything that is wrong with show.toml, with its lines."""
     path = folder / "show.toml"
     if not path.is_file():
-        raise ValueError(
-            f"{folder} is not a show: it has no show.toml; `dailies init` makes one, `--show DIR` names another"
-        )
+        raise ValueError(f"{folder} has no show.toml: `dailies init` makes one, `--show DIR` names another folder")
     file = located.load(path, ShowFile)
-    text = path.read_text(encoding="utf-8")
-    known = Settings.model_fields
-    wrong = [
-        located.at(path.name, text, ("settings", key), f"there is no such setting; known are {', '.join(known)}")
-        for key in file.settings
-        if key not in known
-    ]
-    if wrong:
-        raise ValueError("\n".join(wrong))
-    return Show(folder.resolve(), file, Settings(**file.settings))
+    return Show(folder.resolve(), file, Settings(**file.settings.model_dump(exclude_unset=True)))
 
 
 def _escaped(stem: str) -> str:

@@ -1,0 +1,136 @@
+import shutil
+
+import pytest
+
+from pipeline.schemas.captions import ReviewDecision, ReviewSnapshot
+from pipeline.schemas.story import BibleSource
+from pipeline.schemas.timeline import Episode
+from pipeline.show import open_show
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A show with two (not playable) episodes and subtitles beside one."""
+    (tmp_path / "episodes").mkdir()
+    (tmp_path / "refs").mkdir()
+    (tmp_path / "episodes" / "s01e01.mp4").write_bytes(b"one")
+    (tmp_path / "episodes" / "s01e02.mp4").write_bytes(b"two")
+    (tmp_path / "episodes" / "s01e01.en.srt").write_text("1")
+    (tmp_path / "refs" / "ann.png").write_bytes(b"picture")
+    (tmp_path / "refs" / "unused.png").write_bytes(b"holiday")
+    (tmp_path / "bible.toml").write_text('[show]\ntitle = "T"\n[[character]]\nrefs = ["refs/ann.png"]\n')
+    show_toml(tmp_path, "")
+    return tmp_path
+
+
+def show_toml(folder, more):
+    (folder / "show.toml").write_text(f'name = "tiny"\n{more}')
+
+
+def decision(key):
+    return ReviewDecision(
+        key=key,
+        episode="e",
+        clip="c",
+        span={"start": 0, "end": 1},
+        revision="r",
+        by="a@b.c",
+        at="2026-04-04T12:00:00Z",
+        seconds=1,
+        skipped=True,
+    )
+
+
+def test_everything_wrong_with_show_toml_is_named_with_its_line(folder):
+    show_toml(folder, 'epsiodes = "*.mkv"\n[settings]\npanel_prot = 1\ncpu_slots = 0\n[steps.step9-fly]\n')
+    with pytest.raises(ValueError, match=r"show\.toml:2") as caught:
+        open_show(folder)
+    lines = str(caught.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [f"show.toml:{number}" for number in (2, 4, 5, 6)]
+    assert "did you mean `episodes`" in lines[0]
+
+
+def test_a_setting_that_does_not_exist_is_named(folder):
+    show_toml(folder, "[settings]\npanel_prot = 1\n")
+    with pytest.raises(
+        ValueError, match=r"show\.toml:3: settings\.panel_prot: there is no such key: did you mean `panel_port`"
+    ):
+        open_show(folder)
+
+
+def test_a_setting_of_a_wrong_type_is_named(folder):
+    show_toml(folder, '[settings]\npanel_port = "http"\n')
+    with pytest.raises(ValueError, match=r"show\.toml:3: settings\.panel_port"):
+        open_show(folder)
+
+
+def test_the_environment_goes_before_the_file(folder, monkeypatch):
+    show_toml(folder, "[settings]\npanel_port = 9000\ncpu_slots = 3\n")
+    monkeypatch.setenv("DAILIES_PANEL_PORT", "9100")
+    settings = open_show(folder).settings
+    assert (settings.panel_port, settings.cpu_slots) == (9100, 3)
+
+
+def test_a_folder_without_a_show_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match=r"has no show\.toml: `dailies init` makes one"):
+        open_show(tmp_path)
+
+
+def test_no_episodes_two_of_one_id_and_a_missing_bible_are_refused(folder):
+    (folder / "bible.toml").unlink()
+    with pytest.raises(ValueError, match=r"bible = 'bible\.toml': there is no such file"):
+        open_show(folder).plan()
+    (folder / "episodes" / "s01e02.MOV").write_bytes(b"three")
+    show_toml(folder, 'episodes = "episodes/*"\n')
+    with pytest.raises(ValueError, match=r"s01e02\.MOV and s01e02\.mp4 would both be episode s01e02"):
+        open_show(folder).plan()
+    show_toml(folder, 'episodes = "films/*"\n')
+    with pytest.raises(ValueError, match=r"episodes = 'films/\*' matches no file"):
+        open_show(folder).plan()
+
+
+def test_sources_are_the_episodes_their_subtitles_and_the_pictures_that_the_bible_names(folder):
+    show = open_show(folder)
+    plan = show.plan()
+    assert plan.episodes == ["s01e01", "s01e02"]
+    episode = show.store.get(plan.outputs["episode", "s01e01"], Episode)
+    assert [file.name for file in episode.subtitles] == ["s01e01.en.srt"]
+    bible = show.store.get(plan.outputs["bible-source", "show"], BibleSource)
+    assert list(bible.pictures) == ["refs/ann.png"]
+    assert show.store.get(plan.outputs["review", "show"], ReviewSnapshot).decisions == ()
+
+
+def test_an_excluded_episode_is_no_episode(folder):
+    show_toml(folder, 'exclude = ["s01e02"]\n')
+    assert open_show(folder).plan().episodes == ["s01e01"]
+
+
+def test_a_file_with_a_difficult_name_has_a_plain_id(folder):
+    shutil.move(folder / "episodes" / "s01e02.mp4", folder / "episodes" / "My Show [S01E02] - Über.mp4")
+    shutil.move(folder / "episodes" / "s01e01.en.srt", folder / "episodes" / "My Show [S01E02] - Über.srt")
+    show = open_show(folder)
+    plan = show.plan()
+    assert plan.episodes == ["My_Show_S01E02_ber", "s01e01"]
+    assert len(show.store.get(plan.outputs["episode", "My_Show_S01E02_ber"], Episode).subtitles) == 1
+
+
+def test_an_unchanged_file_is_not_read_again_and_a_changed_one_is(folder, monkeypatch):
+    first = open_show(folder).plan().outputs
+    monkeypatch.setattr("pipeline.engine.fingerprint.of_file", None)
+    assert open_show(folder).plan().outputs == first
+    monkeypatch.undo()
+    (folder / "episodes" / "s01e02.mp4").write_bytes(b"two, longer")
+    second = open_show(folder).plan().outputs
+    assert {node for node in first if first[node] != second[node]} == {("episode", "s01e02")}
+
+
+def test_snapshots_are_kept_for_ever_and_equal_ones_are_no_news(folder):
+    show = open_show(folder)
+    assert not show.keep_snapshot(ReviewSnapshot())
+    one, two = (ReviewSnapshot(decisions=(decision(key),)) for key in ("a", "b"))
+    assert show.keep_snapshot(one)
+    assert not show.keep_snapshot(one)
+    assert show.keep_snapshot(two)
+    assert show.keep_snapshot(one)
+    assert show.store.get(show.latest_snapshot(), ReviewSnapshot) == one
+    assert {show.store.get(each, ReviewSnapshot) for each in show.snapshots()} == {one, two}
