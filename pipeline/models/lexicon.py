@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from pipeline.models.phonetics import alike
@@ -10,10 +11,9 @@ from pipeline.schemas.story import Character, KnownNames
 
 Kind = Literal["person", "name", "thing"]
 
-TITLES = frozenset(
-    "dr doctor mr mrs ms miss madame madam sir lady lord agent inspector detective captain professor sergeant officer "
-    "lieutenant colonel major judge mayor president prince princess king queen nurse uncle aunt father".split()  # noqa: SIM905
-)
+_RANKS = "agent inspector detective captain professor sergeant officer lieutenant colonel major judge mayor president"
+_STYLES = "dr doctor mr mrs ms miss madame madam sir lady lord prince princess king queen nurse uncle aunt father"
+TITLES = frozenset(f"{_RANKS} {_STYLES}".split())
 ARTICLES = frozenset("a an the my your his her its our their some any no every each another".split())  # noqa: SIM905
 DEMONSTRATIVES = frozenset("this that these those what which".split())  # noqa: SIM905
 COPULAS = frozenset("is was are were isn't wasn't 's".split())  # noqa: SIM905
@@ -30,6 +30,7 @@ class Form:
     titles: frozenset[str]
 
 
+@lru_cache(maxsize=65536)
 def core(word: str) -> tuple[str, str, str]:
     """A word without the punctuation before and after it, and both of them: `"Cone?"` -> `"`, `Cone`, `?"`."""
     found = re.fullmatch(r"(\W*)(.*?)([^\w.]*|\.?[^\w.]*)", word, re.DOTALL)
@@ -38,6 +39,7 @@ def core(word: str) -> tuple[str, str, str]:
     return found[1], found[2], found[3]
 
 
+@lru_cache(maxsize=65536)
 def normal(text: str) -> str:
     """A spelling for comparison: no case, no outer punctuation, one kind of apostrophe."""
     words = (core(word)[1] for word in text.casefold().replace("’", "'").split())

@@ -28,13 +28,17 @@ _ALIKE = 60.0  # of 100, fuzz.ratio: "alias" and "aliases" are 83, "looks" and "
 
 def load(path: Path, model: type[M]) -> M:
     """Read and check a TOML file. Raises ValueError naming all that is wrong with it, one line each."""
+    return parse(read(path, path.name), model, path.name)
+
+
+def read(path: Path, name: str) -> str:
+    """The text of `path`, which people call `name`. Raises ValueError where there is none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name}: is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-    return parse(text, model, path.name)
+        raise ValueError(f"{name}: is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
 
 
 def parse(text: str, model: type[M], name: str) -> M:
@@ -140,16 +144,10 @@ def _complaint(error: "ErrorDetails", model: type[BaseModel]) -> str:
 def _unknown(key: str, known: list[str]) -> str:
     from rapidfuzz import fuzz, process, utils
 
-    near = process.extractOne(
-        key, known, scorer=fuzz.ratio, processor=utils.default_process, score_cutoff=_ALIKE
-    )
+    near = process.extractOne(key, known, scorer=fuzz.ratio, processor=utils.default_process, score_cutoff=_ALIKE)
     if near:
         return f"there is no such key: did you mean `{near[0]}`?"
-    return (
-        f"there is no such key: known here are {', '.join(known)}"
-        if known
-        else "there is no such key: remove it"
-    )
+    return f"there is no such key: known here are {', '.join(known)}" if known else "there is no such key: remove it"
 
 
 def _known(model: type[BaseModel], loc: KeyPath) -> list[str]:
