@@ -1,0 +1,263 @@
+"""A real Label Studio beside the show: started without questions, stopped with all it started."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import portalocker
+
+from pipeline.review.errors import LabelStudioError
+from pipeline.review.interface import DISARMED
+
+DATABASE = "label_studio.sqlite3"
+
+# The first start makes 600 tables' worth of migrations: 27 s on two idle cores, and a laptop may be slow and busy.
+START_SECONDS = 300.0
+STOP_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How a person (e-mail, password) and a program (token) get in."""
+
+    email: str
+    password: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running Label Studio."""
+
+    url: str
+    login: Login
+    pid: int
+    log: Path
+
+
+@contextmanager
+def running(
+    executable: Path,
+    data: Path,
+    document_root: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    email: str = "reviewer@example.com",
+    templates: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """Label Studio for the length of a `with`.
+
+    `data` holds its database, its log and its login (`login.json`, for this user's eyes only); a second start goes on
+    with what is there. `document_root` is the folder whose sub-folders it may serve. `templates` is a cache folder for
+    empty databases, one for each release, that save half a minute at each first start. `environment` adds variables,
+    e.g. Label Studio's own for PostgreSQL. Raises LabelStudioError where it cannot run.
+    """
+    if not executable.exists():
+        raise LabelStudioError(f"there is no Label Studio at {executable}: run `make setup`")
+    for folder in (data, document_root):
+        folder.mkdir(parents=True, exist_ok=True)
+    data.chmod(0o700)
+    login = _login(data, email)
+    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    with _alone(data, url, login):
+        _check_port(host, port, url, login)
+        variables = _environment(data, document_root, login) | dict(environment or {})
+        on_sqlite = "DJANGO_DB" not in variables
+        if templates and on_sqlite and not (data / DATABASE).exists():
+            _start_from_template(executable, templates, data, variables)
+        log = data / "label-studio.log"
+        command = [executable, "start", "--no-browser", "--internal-host", host, "--port", str(port)]
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [*map(str, command), "--log-level", "WARNING"],
+                env=variables,
+                cwd=data,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                # Its own group: Ctrl-C reaches us alone, and we stop it when we are done with it.
+                start_new_session=True,
+            )
+        try:
+            _wait(process, url, login, data, log)
+            yield Server(url, login, process.pid, log)
+        finally:
+            _stop(process)
+
+
+def answers(url: str, login: Login) -> bool:
+    """Whether a Label Studio that knows this login is there."""
+    try:
+        response = httpx.get(f"{url}/api/current-user/whoami", headers=_token(login), timeout=5, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return response.status_code == httpx.codes.OK and response.json().get("email") == login.email
+
+
+def saved_login(data: Path) -> Login | None:
+    """The login of the Label Studio whose data lie in `data`; None before its first start."""
+    path = data / "login.json"
+    return Login(**json.loads(path.read_text())) if path.exists() else None
+
+
+def _login(data: Path, email: str) -> Login:
+    """The login of this data folder; Label Studio reads it only when it makes the user, so it stays what it was."""
+    known = saved_login(data)
+    if known:
+        return known
+    if (data / DATABASE).exists():
+        raise LabelStudioError(
+            f"{data} has a database but no login.json, and Label Studio keeps its first login: put login.json back"
+            " from a backup, or move the folder away and push again (the reviews you pulled are in the show's store)"
+        )
+    login = Login(email, secrets.token_urlsafe(12), secrets.token_hex(20))
+    path = data / "login.json"
+    aside = path.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        json.dump({"email": login.email, "password": login.password, "token": login.token}, stream, indent=1)
+    aside.replace(path)
+    return login
+
+
+def _environment(data: Path, document_root: Path, login: Login) -> dict[str, str]:
+    """All that Label Studio is told. It reads HOST, PORT and more without any prefix too, so it gets nothing else."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR") if name in os.environ}
+    keymap = {name.partition(":")[2]: {"key": None, "description": "off"} for name in DISARMED}
+    return kept | {
+        "LABEL_STUDIO_BASE_DATA_DIR": str(data),
+        "LABEL_STUDIO_USERNAME": login.email,
+        "LABEL_STUDIO_PASSWORD": login.password,
+        "LABEL_STUDIO_USER_TOKEN": login.token,
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root.resolve()),
+        "LABEL_STUDIO_EDITOR_KEYMAP": json.dumps(keymap),
+        # Nothing leaves this machine: no telemetry, no version check, no error reports, no downloads.
+        "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
+        "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
+        "LABEL_STUDIO_CONVERTER_DOWNLOAD_RESOURCES": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@contextmanager
+def _alone(data: Path, url: str, login: Login) -> Iterator[None]:
+    """Two servers on one SQLite file would lock each other out; the second is refused with the first one's place."""
+    with (data / "server.lock").open("a") as stream:
+        try:
+            portalocker.lock(stream, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.AlreadyLocked:
+            where = f" at {url}" if answers(url, login) else ""
+            raise LabelStudioError(
+                f"the Label Studio of {data} runs already{where}: use it, or stop it first"
+            ) from None
+        yield
+
+
+def _check_port(host: str, port: int, url: str, login: Login) -> None:
+    """Label Studio itself would quietly move to the next free port."""
+    if answers(url, login):
+        raise LabelStudioError(f"this show's Label Studio still runs at {url}, left by a killed program: stop it first")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise LabelStudioError(
+                f"cannot listen on {host}:{port} ({error.strerror}): set another label_studio_port"
+            ) from None
+
+
+def _start_from_template(executable: Path, templates: Path, data: Path, variables: Mapping[str, str]) -> None:
+    """Put a copy of an empty, migrated database in place; the first start adds user and secret."""
+    template = templates / f"label-studio-{_release(executable)}.sqlite3"
+    templates.mkdir(parents=True, exist_ok=True)
+    with (templates / f"{template.name}.lock").open("a") as stream:
+        portalocker.lock(stream, portalocker.LockFlags.EXCLUSIVE)
+        if not template.exists():
+            with tempfile.TemporaryDirectory(dir=templates) as aside:
+                made = subprocess.run(
+                    [executable, "version"],
+                    env={**variables, "LABEL_STUDIO_BASE_DATA_DIR": aside},
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=START_SECONDS,
+                    check=False,
+                )
+                if made.returncode:
+                    raise LabelStudioError(f"Label Studio cannot make its database:\n{made.stderr.decode()[-2000:]}")
+                Path(aside, DATABASE).replace(template)
+    aside_copy = data / f"{DATABASE}.new"
+    shutil.copyfile(template, aside_copy)
+    aside_copy.replace(data / DATABASE)
+
+
+def _release(executable: Path) -> str:
+    """The installed release, from the name of its metadata folder: asking the program would cost ten seconds."""
+    found = sorted(executable.resolve().parents[1].glob("lib/python*/site-packages/label_studio-*.dist-info"))
+    if not found:
+        raise LabelStudioError(f"{executable} stands in no virtual environment that has Label Studio: run `make setup`")
+    return found[0].name.removeprefix("label_studio-").removesuffix(".dist-info")
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, login: Login, data: Path, log: Path) -> None:
+    """Until the server answers to the token: /health would also be fine with somebody else's server."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise LabelStudioError(f"Label Studio ended at its start (exit {process.returncode}):\n{_tail(log)}")
+        try:
+            response = httpx.get(f"{url}/api/current-user/whoami", headers=_token(login), timeout=5, trust_env=False)
+        except httpx.HTTPError:
+            time.sleep(0.2)
+            continue
+        if response.status_code == httpx.codes.OK:
+            return
+        if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise LabelStudioError(
+                f"Label Studio refuses the token in {data / 'login.json'}: it was made with another one, or the token"
+                " was reset in its web page (Account & Settings); put the valid one into that file"
+            )
+        time.sleep(0.2)
+    raise LabelStudioError(f"Label Studio does not answer at {url} after {START_SECONDS:.0f} s:\n{_tail(log)}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the whole group: politely, then not."""
+    for kind, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, kind)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(patience)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
+
+
+def _tail(log: Path, lines: int = 20) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _token(login: Login) -> dict[str, str]:
+    return {"Authorization": f"Token {login.token}"}

@@ -1,0 +1,88 @@
+"""What one task shows a reviewer, and what it must remember so that the answer can be read back."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.engine import fingerprint
+from pipeline.engine.records import Record
+from pipeline.schemas.captions import Line
+from pipeline.schemas.story import UNKNOWN, Bible
+from pipeline.schemas.timeline import Span
+
+Kind = Literal["transcripts", "captions"]
+"""The two projects; also the stem of their tasks' keys and of their labeling configs."""
+
+SLOTS = ("q_a", "q_b", "q_c", "q_d")
+"""The question slots of transcript.xml. Letters: Label Studio does not see `$q0_options` as coming from the task."""
+
+MODEL_VERSION = "dailies"
+"""One name for all our predictions, for ever.
+
+Label Studio's queue serves, and its editor opens, only predictions of the project's one `model_version`; tasks that
+did not change would drop out if every push had its own. Which machine made what is told by `rev` instead.
+"""
+
+
+class Question(Record):
+    """A doubt as it was put into a slot: what each option's label stands for (a text, or a character's id)."""
+
+    doubt: str
+    options: dict[str, str]
+
+
+class Shown(Record):
+    """All that is needed to read an answer to one revision of a task, without the run that made it.
+
+    `clip` is where the clip lies in the episode; `lines` are in seconds of the episode. `people` maps the labels on the
+    screen to characters' ids (UNKNOWN to UNKNOWN), `questions` a slot to the doubt it asks.
+    """
+
+    clip: Span
+    lines: tuple[Line, ...] = ()
+    caption: str = ""
+    people: dict[str, str]
+    questions: dict[str, Question] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTask:
+    """A task as it should stand on the server. `data` is what the labeling config shows, `result` the prediction."""
+
+    kind: Kind
+    key: str
+    data: dict[str, Any]
+    result: list[dict[str, Any]]
+    score: float
+    shown: Shown
+
+    @property
+    def rev(self) -> str:
+        return str(self.data["rev"])
+
+
+def task(kind: Kind, data: dict[str, Any], result: list[dict[str, Any]], score: float, shown: Shown) -> ReviewTask:
+    """Give a task its revision: the digest of everything about it, marked in the prediction too.
+
+    An annotation starts as a copy of the prediction, so the mark (a hidden field) tells for ever which revision its
+    reviewer saw, even where the task has changed between opening and submitting.
+    """
+    rounded = round(score, 4)
+    content = {"data": data, "result": result, "score": rounded, "shown": shown.model_dump(mode="json")}
+    rev = fingerprint.of_value("review-task", content)[:16]
+    target = "audio" if kind == "transcripts" else "video"
+    mark = {"id": "rev", "from_name": "rev", "to_name": target, "type": "textarea", "value": {"text": [rev]}}
+    return ReviewTask(kind, data["key"], {**data, "rev": rev}, [*result, mark], rounded, shown)
+
+
+def people_of(bible: Bible) -> dict[str, str]:
+    """Each character's id -> its label on the screen, in the bible's order: the short name where only one has it."""
+    shorts = Counter(character.short for character in bible.characters)
+    names = Counter(character.name for character in bible.characters)
+    labels = {}
+    for character in bible.characters:
+        label = character.short
+        if shorts[label] > 1 or label == UNKNOWN:
+            label = character.name if names[character.name] == 1 else f"{character.name} ({character.id})"
+        labels[character.id] = label
+    return labels
