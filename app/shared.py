@@ -1,0 +1,179 @@
+"""What every page of the panel shares: the show it looks at, the words and colours for states, and what to do next.
+
+Nothing here draws, and nothing heavy is imported: the panel's process reads what the store says and leaves the work
+to `dailies`.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pipeline import control, dag
+from pipeline.control import UnitStatus
+
+Named = Literal["failed", "running", "stale", "missing", "fresh", "review"]
+Palette = Literal["red", "blue", "orange", "gray", "green", "violet"]
+
+SHOW = "show"
+"""The unit of what is made once for the whole show."""
+
+
+class ReviewLink(Protocol):
+    """A project in Label Studio and how far its reviewers are."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A step, or a source: something that people bring. `needs` are the names of what it reads."""
+
+    name: str
+    needs: tuple[str, ...]
+    is_source: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a state is shown. `mark` stands beside the colour everywhere, so that nobody has to tell colours apart.
+
+    `colour` is a middle tone, readable on the light and on the dark background; the theme has it as `palette`.
+    """
+
+    name: Named
+    mark: str
+    icon: str
+    palette: Palette
+    colour: str
+    meaning: str
+
+
+# In the order of concern: a step's colour is that of its most concerning unit.
+STATES: dict[str, State] = {
+    state.name: state
+    for state in (
+        State("failed", "✕", ":material/error:", "red", "#D0534A", "stopped with an error"),
+        State("running", "►", ":material/play_circle:", "blue", "#4A86D8", "being made now"),
+        State("stale", "◐", ":material/contrast:", "orange", "#C78A1E", "made, but from something that has changed"),
+        State("missing", "○", ":material/circle:", "gray", "#8B93A1", "not made yet"),
+        State("fresh", "✓", ":material/check_circle:", "green", "#3C9A72", "made, and nothing has changed since"),
+    )
+}
+REVIEW = State("review", "∥", ":material/rate_review:", "violet", "#8F6CC8", "people are to answer")
+
+
+def show_folder() -> Path:
+    """The show this panel looks at: `DAILIES_SHOW`, else the folder it was started in."""
+    return Path(os.environ.get("DAILIES_SHOW") or Path.cwd())
+
+
+def worst(units: Iterable[UnitStatus]) -> State:
+    """The state that stands for all: the most concerning one, so that a roll-up never hides a part."""
+    found = {unit.state for unit in units}
+    return next(state for name, state in STATES.items() if name in found)
+
+
+def counts(units: Iterable[UnitStatus]) -> dict[str, int]:
+    """How many units are in each state, for the states that occur, in the order of concern."""
+    states = [unit.state for unit in units]
+    return {name: states.count(name) for name in STATES if name in states}
+
+
+def named(unit: UnitStatus) -> str:
+    return unit.step if unit.unit == SHOW else f"{unit.step} of {unit.unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`; a dash where it is not known."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a page draws: the show as it stood at one moment."""
+
+    name: str
+    folder: Path
+    steps: tuple[Node, ...]
+    units: tuple[UnitStatus, ...]
+    links: tuple[ReviewLink, ...]
+
+    @property
+    def episodes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(unit.unit for unit in self.units if unit.unit != SHOW))
+
+    @property
+    def is_busy(self) -> bool:
+        return any(unit.state == "running" for unit in self.units)
+
+
+def look(folder: Path) -> Snapshot:
+    """Read how the show stands. Raises ValueError, with the remedy, for a folder or a show.toml that is not right."""
+    show = control.open_show(folder)
+    sources = [Node(source.name, (), is_source=True) for source in dag.SOURCES]
+    steps = [Node(step.name, tuple(need.producer for need in step.needs.values())) for step in dag.STEPS]
+    used = {need for step in steps for need in step.needs}
+    return Snapshot(
+        name=show.file.name,
+        folder=folder,
+        steps=(*(source for source in sources if source.name in used), *steps),
+        units=tuple(control.status(show)),
+        links=tuple(control.review_links(show)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a person should do now: one sentence, its reason, and the command or the link that does it."""
+
+    state: State
+    headline: str
+    detail: str
+    command: str | None = None
+    link: ReviewLink | None = None
+
+
+def advice(units: Sequence[UnitStatus], links: Sequence[ReviewLink]) -> Advice:
+    """The one next thing to do, by urgency: failures, what is running, what can run, what people must answer."""
+    by_state = {name: [unit for unit in units if unit.state == name] for name in STATES}
+    if failed := by_state["failed"]:
+        headline = f"{named(failed[0])} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
+        return Advice(STATES["failed"], headline, failed[0].why, "dailies run")
+    if running := by_state["running"]:
+        headline = "Running: " + ", ".join(named(unit) for unit in running[:3])
+        rest = len(by_state["missing"]) + len(by_state["stale"])
+        return Advice(STATES["running"], headline, f"{rest} more to go after that. This page follows along.")
+    if todo := [unit for unit in units if unit.state in {"stale", "missing"}]:
+        headline = f"{len(todo)} of {len(units)} results are to be made"
+        return Advice(worst(todo), headline, f"First {named(todo[0])}: {todo[0].why}", "dailies run")
+    if not links:
+        return Advice(REVIEW, "Everything is made", "Send it to the reviewers in Label Studio.", "dailies push")
+    if link := next((link for link in links if link.done < link.total), None):
+        headline = f"Review {link.title}: {link.done} of {link.total} answered"
+        return Advice(REVIEW, headline, "Then fetch the answers and build on them.", "dailies pull", link)
+    return Advice(STATES["fresh"], "Everything is up to date", "Nothing has changed since the last run.")
+
+
+def most_telling(units: Sequence[UnitStatus]) -> UnitStatus | None:
+    """The result to show before anybody has chosen one: the most concerning, or else the last that was made."""
+    if not units:
+        return None
+    state = worst(units).name
+    found = [unit for unit in units if unit.state == state]
+    return found[-1] if state == "fresh" else found[0]

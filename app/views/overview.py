@@ -1,0 +1,172 @@
+"""Overview: how the show stands, what to do next, and where everything lies."""
+
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from app import components, drawing, shared
+from app.shared import SHOW, STATES, Advice, ReviewLink, Snapshot
+from pipeline.control import UnitStatus
+
+FOLLOW_SECONDS = 3.0  # between two looks while something runs
+WATCH_SECONDS = 15.0  # and otherwise, since a run may be started from a terminal at any time
+DEVICES = {"cpu": "CPU", "cuda": "GPU"}
+WHOLE_SHOW = "whole show"  # the grid's column for what is made once
+
+
+def page() -> None:
+    busy = st.session_state.get("busy", False)
+    st.fragment(content, run_every=FOLLOW_SECONDS if busy else WATCH_SECONDS)()
+
+
+def content() -> None:
+    """All that changes while one watches; runs again by itself."""
+    folder = shared.show_folder()
+    try:
+        now = shared.look(folder)
+    except ValueError as problem:
+        cannot_read(str(folder), str(problem))
+        return
+    heading(now)
+    next_step(shared.advice(now.units, now.links))
+    pipeline(now)
+    review(now.links)
+    results(now)
+    if now.is_busy != st.session_state.get("busy", False):
+        st.session_state.busy = now.is_busy
+        st.rerun()  # how often to look is the page's to say
+
+
+def cannot_read(folder: str, problem: str) -> None:
+    st.title("Dailies")
+    st.error(
+        f"**The show in `{folder}` cannot be read.** Put this right; the page will notice by itself.",
+        icon=":material/error:",
+    )
+    st.code(problem, language=None, wrap_lines=True)
+    st.caption("A new show: `dailies init` in its folder. Another folder: `dailies up --show DIR`.")
+
+
+def heading(now: Snapshot) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.title(now.name, anchor=False)
+        count = len(now.episodes)
+        st.caption(
+            f"{count} episode{'' if count == 1 else 's'} in `{now.folder}` · as of {datetime.now():%H:%M:%S}",  # noqa: DTZ005 (the reader's clock)
+            text_alignment="right",
+        )
+
+
+def next_step(advice: Advice) -> None:
+    """The one thing to do now, before anything else on the page."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
+        state = advice.state
+        st.badge(state.name, icon=state.icon, color=state.palette, width="content")
+        with st.container(gap=None):
+            st.markdown(f"**{advice.headline}**")
+            st.caption(advice.detail)
+        if advice.link is not None:
+            st.link_button(
+                "Open in Label Studio", advice.link.url, icon=":material/rate_review:", type="primary", width="content"
+            )
+        if advice.command is not None:
+            st.code(advice.command, language=None, width=150)
+
+
+def pipeline(now: Snapshot) -> None:
+    done, total = sum(link.done for link in now.links), sum(link.total for link in now.links)
+    notes = {"review": f"{done} of {total} answered"} if total else {}
+    picture = drawing.picture(now.steps, now.units, notes)
+    components.drawing(picture + drawing.legend(now.units), key="pipeline")
+
+
+def review(links: tuple[ReviewLink, ...]) -> None:
+    st.subheader("Review", anchor=False)
+    if not links:
+        st.caption("Nothing has been sent to Label Studio yet: `dailies push` makes the projects and their tasks.")
+        return
+    for column, link in zip(st.columns(max(len(links), 3)), links, strict=False):
+        with column.container(border=True):
+            st.progress(
+                link.done / link.total if link.total else 0.0,
+                text=f"**{link.title}** {link.done} of {link.total} answered",
+            )
+            st.link_button("Open in Label Studio", link.url, icon=":material/open_in_new:", width="stretch")
+
+
+def results(now: Snapshot) -> None:
+    st.subheader("Results", anchor=False)
+    grid, table = st.tabs(["By step and episode", "All, with store paths"])
+    with grid:
+        left, right = st.columns([5, 3], gap="medium")
+        with left:
+            chosen = cell_grid(now)
+        with right:
+            if chosen := chosen or shared.most_telling(now.units):
+                details(chosen)
+            st.caption("Click a cell for another result.")
+    with table:
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "Step": unit.step,
+                        "Unit": unit.unit,
+                        "State": f"{STATES[unit.state].mark} {unit.state}",
+                        "Why": unit.why,
+                        "Time": shared.duration(unit.seconds),
+                        "Store path": unit.store_path,
+                    }
+                    for unit in now.units
+                ]
+            ),
+            hide_index=True,
+        )
+
+
+def cell_grid(now: Snapshot) -> UnitStatus | None:
+    """Steps by episodes. Returns the result whose cell was clicked."""
+    steps = [step.name for step in now.steps if not step.is_source]
+    columns = [*now.episodes, *([WHOLE_SHOW] if any(unit.unit == SHOW for unit in now.units) else [])]
+    by_cell = {(unit.step, WHOLE_SHOW if unit.unit == SHOW else unit.unit): unit for unit in now.units}
+    words = pd.DataFrame(
+        [[_word(by_cell.get((step, column))) for column in columns] for step in steps], index=steps, columns=columns
+    )
+    event = st.dataframe(
+        words.style.map(_colour),
+        on_select="rerun",
+        selection_mode="single-cell",
+        height="content",
+        # A selection is kept by position: with another set of rows it would point at another result.
+        key=f"grid-{hash((*steps, *columns))}",
+    )
+    if not event.selection.cells:
+        return None
+    row, column = event.selection.cells[0]
+    return by_cell.get((steps[row], column))
+
+
+def _word(unit: UnitStatus | None) -> str:
+    return "" if unit is None else f"{STATES[unit.state].mark} {unit.state}"
+
+
+def _colour(word: object) -> str:
+    state = STATES.get(str(word).partition(" ")[2])
+    return f"color: {state.colour}" if state else ""
+
+
+def details(unit: UnitStatus) -> None:
+    """Why a result is as it is, what it cost, and where its files lie."""
+    state = STATES[unit.state]
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{shared.named(unit)}**", width="content")
+            st.badge(unit.state, icon=state.icon, color=state.palette, width="content")
+        st.markdown(unit.why or f"{state.meaning.capitalize()}.")
+        if unit.store_path:
+            st.caption(f"Took {shared.duration(unit.seconds)} on the {DEVICES[unit.device]}; its files lie in")
+            st.code(unit.store_path, language=None, wrap_lines=True)
+
+
+page()
