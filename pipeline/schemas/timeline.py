@@ -122,6 +122,16 @@ class Cuts(Record):
         return cls(seconds=scenes.media.seconds, has_audio=scenes.media.has_audio, shots=scenes.shots)
 
 
+class SceneSpans(Record):
+    """The scenes of step1-scenes alone, so that other clips change nothing for who reads only scenes."""
+
+    scenes: tuple[Scene, ...]
+
+    @classmethod
+    def project(cls, scenes: Scenes) -> "SceneSpans":
+        return cls(scenes=scenes.scenes)
+
+
 class Word(Record):
     """`text` carries its punctuation and no surrounding space."""
 
