@@ -9,7 +9,7 @@ from pipeline.schemas.timeline import Span
 class Sample(Record):
     """One training sample: frames `window` of its clip (seconds of the episode), cut to the trainer's shape.
 
-    `caption` speaks only of what lies in the window; `left_unsaid` counts the quotes that the window cuts off.
+    `caption` speaks only of what lies in the window; `left_unsaid` counts the quotes that the window cuts short or off.
     """
 
     episode: str
@@ -35,7 +35,11 @@ class Account(Record):
 
 
 class Ltx2Dataset(Record):
-    """step3-ltx2-data: `dataset` is the dataset.jsonl of the training split, `holdout` that of the rest."""
+    """step3-ltx2-data: `dataset` is the dataset.jsonl of the training split, `holdout` that of the rest.
+
+    `captions` are the side files, one a sample, in the samples' order. `buckets` lists every shape of the samples as
+    the official trainer's `--resolution-buckets` takes them; with fewer it would cut clips shorter than their captions.
+    """
 
     samples: tuple[Sample, ...]
     accounts: tuple[Account, ...]
@@ -43,6 +47,7 @@ class Ltx2Dataset(Record):
     dataset: File
     holdout: File
     captions: tuple[File, ...]
+    buckets: str = ""
 
 
 class Wan21Package(Record):
