@@ -2,18 +2,23 @@
 
 import getpass
 import json
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from pipeline import control, watch
+from pipeline.review.errors import LabelStudioError
+
+if TYPE_CHECKING:
+    from pipeline.serve import Running
 
 app = typer.Typer(
     help="Turns the episodes of a TV show into human-reviewed training data and a trained LoRA.",
@@ -39,7 +44,7 @@ def _people() -> Iterator[None]:
     """What people can mend ends with one clear message and exit code 2; anything else is a bug and shows its trace."""
     try:
         yield
-    except (ValueError, ConnectionError) as error:
+    except (ValueError, LabelStudioError) as error:
         err.print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
@@ -109,6 +114,53 @@ def run(
 
 
 @app.command()
+def push(show: ShowOption = HERE) -> None:
+    """Give the reviewers their tasks. Pushing again changes only what changed; people's work is never touched."""
+    with _people():
+        for each in control.push(control.open_show(show), log=lambda line: err.print(line, highlight=False)):
+            counts = f"{each.created} new, {each.updated} updated, {each.unchanged} unchanged, {each.archived} archived"
+            out.print(f"{each.kind}: {counts}  {each.project.url}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def pull(show: ShowOption = HERE) -> None:
+    """Take a snapshot of what the reviewers decided. Exit code 1 if an answer cannot be read."""
+    with _people():
+        pulled, is_new = control.pull(control.open_show(show))
+    news = "a new snapshot" if is_new else "nothing new"
+    out.print(f"{len(pulled.snapshot.decisions)} decisions: {news}", highlight=False)
+    for line in pulled.unreadable:
+        err.print(f"[red]unreadable[/] {line}", highlight=False, soft_wrap=True)
+    if pulled.unreadable:
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(show: ShowOption = HERE) -> None:
+    """Start Label Studio and the panel, and stay until Ctrl-C."""
+    from pipeline.serve import up as serve
+
+    with _people(), serve(control.open_show(show)) as running:
+        _print_running(running)
+        _stay()
+
+
+def _print_running(running: "Running") -> None:
+    out.print(f"panel         {running.panel}", highlight=False)
+    out.print(f"Label Studio  {running.label_studio}", highlight=False)
+    if running.login:
+        out.print(f"  log in as   {running.login.email}  {running.login.password}", highlight=False, markup=False)
+    out.print("Ctrl-C stops both", highlight=False)
+
+
+def _stay() -> None:
+    """Until Ctrl-C, or a polite kill."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+@app.command()
 def adopt(
     step: str,
     reason: Annotated[str, typer.Option("--because", help="Why the change does not alter results; kept for ever.")],
@@ -118,6 +170,24 @@ def adopt(
     with _people():
         for done in control.adopt(control.open_show(show), step, by=getpass.getuser(), reason=reason):
             out.print(f"{done.node[0]} {done.node[1]}: {done.note or 'adopted'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def report(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
+    """Say what every step kept and dropped and why, what is doubted, and how far the review is."""
+    from pipeline.report import report as make
+
+    with _people():
+        sections = make(control.open_show(show))
+    if as_json:
+        _print_json({s.title: [dict(zip(s.columns, row, strict=True)) for row in s.rows] for s in sections})
+        return
+    for section in sections:
+        table = Table(*section.columns, title=section.title, title_justify="left", box=None, header_style="bold")
+        for row in section.rows:
+            table.add_row(*("" if value is None else str(value) for value in row))
+        out.print(table, highlight=False)
+        out.print()
 
 
 @app.command()

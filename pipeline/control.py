@@ -1,19 +1,24 @@
 """The verbs that the CLI and the panel share: what stands, bring it up to date, push to reviewers, pull their work."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipeline import dag
 from pipeline.engine import explain, upkeep
 from pipeline.engine.explain import UnitStatus
-from pipeline.engine.fingerprint import Digest
-from pipeline.engine.plan import SHOW, Node, Plan
+from pipeline.engine.plan import SHOW, Node
 from pipeline.engine.run import Executor, LocalExecutor, Report, update
 from pipeline.engine.step import Device
 from pipeline.show import Show, open_show
+
+if TYPE_CHECKING:
+    from pipeline.review.client import Client
+    from pipeline.review.sync import Pulled, Pushed
 
 __all__ = ["Adopted", "Show", "UnitStatus", "adopt", "gc", "open_show", "run", "status", "verify", "why"]
 
@@ -107,10 +112,84 @@ def _known(names: Sequence[str], known: Sequence[str], kind: str) -> None:
             raise ValueError(f"there is no {kind} {name!r}; there are {', '.join(known)}")
 
 
-def freshly(what: Plan, step: str) -> dict[str, Digest]:
-    """The fresh outputs of a step by unit. Raises ValueError where some are not, naming what to run."""
-    missing = [unit for unit in what.units(what.steps[step].per) if (step, unit) not in what.outputs]
-    if missing:
-        units = "" if missing == [SHOW] else f" of {', '.join(missing)}"
-        raise ValueError(f"{step}{units} is not up to date: `dailies run {step}` first")
-    return {unit: what.outputs[step, unit] for unit in what.units(what.steps[step].per)}
+@contextmanager
+def label_studio(show: Show) -> Iterator["Client"]:
+    """A session with the show's Label Studio: the one in its settings, or the one that `dailies up` started.
+
+    Raises ValueError where there is no such server yet.
+    """
+    from pipeline.review.client import Client
+    from pipeline.review.server import saved_login
+
+    settings = show.settings
+    if settings.label_studio_url:
+        if settings.label_studio_token is None:
+            raise ValueError("label_studio_url is set, but no token: set DAILIES_LABEL_STUDIO_TOKEN")
+        url, token = settings.label_studio_url, settings.label_studio_token.get_secret_value()
+    else:
+        login = saved_login(show.label_studio_data)
+        if login is None:
+            raise ValueError("Label Studio was never started here: run `dailies up` first, or set label_studio_url")
+        url, token = f"http://{settings.host}:{settings.label_studio_port}", login.token
+    with Client(url, token) as client:
+        yield client
+
+
+def push(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[Pushed, ...]":
+    """Give the reviewers every episode whose captions are up to date. Raises ValueError where there is none."""
+    from pipeline.review import sync
+    from pipeline.review.served import Served
+    from pipeline.review.tasks import Material
+    from pipeline.schemas.story import Bible
+
+    what = show.plan()
+    explain.survey(what)
+    outputs = {step.name: step.output for step in dag.STEPS}
+
+    def record(step: str, unit: str) -> Any:
+        return show.store.get(what.outputs[step, unit], outputs[step])
+
+    ready = [episode for episode in what.episodes if ("step2-caption", episode) in what.outputs]
+    for episode in what.episodes:
+        if episode not in ready:
+            log(f"{episode}: its captions are not up to date, so its tasks stay as they are")
+    if not ready:
+        raise ValueError("no episode's captions are up to date: `dailies run step2-caption` first")
+    steps = ("step1-scenes", "step2-transcript-disambiguate", "step2-shot-reference", "step2-scene-context")
+    materials = [Material(*(record(step, episode) for step in (*steps, "step2-caption"))) for episode in ready]
+    bible: Bible = record("step2-bible", SHOW)
+    served = Served(show.store, show.media)
+    with label_studio(show) as client:
+        return sync.push(client, show.store, served, show.file.name, materials, bible, episodes=what.episodes, log=log)
+
+
+def pull(show: Show) -> "tuple[Pulled, bool]":
+    """Take a snapshot of all that people decided; whether anything is new since the last one."""
+    from pipeline.review import sync
+
+    with label_studio(show) as client:
+        pulled = sync.pull(client, show.file.name)
+    return pulled, show.keep_snapshot(pulled.snapshot)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A project in Label Studio, and how many of its tasks people have answered."""
+
+    title: str
+    url: str
+    done: int
+    total: int
+
+
+def review_links(show: Show) -> list[Link]:
+    """The review projects; none before the first push, or while the show's Label Studio does not run."""
+    from pipeline.review import sync
+    from pipeline.review.errors import LabelStudioError
+
+    try:
+        with label_studio(show) as client:
+            found = sync.progress(client, show.file.name)
+    except (ValueError, LabelStudioError):
+        return []
+    return [Link(each.kind.capitalize(), each.project.url, each.done, each.tasks) for each in found]

@@ -65,6 +65,16 @@ class Show:
         """Everything that the program makes."""
         return self.folder / ".dailies"
 
+    @property
+    def media(self) -> Path:
+        """The folder that Label Studio serves to reviewers."""
+        return self.state / "media"
+
+    @property
+    def label_studio_data(self) -> Path:
+        """Database, login and log of the Label Studio that `dailies up` starts."""
+        return self.state / "label-studio"
+
     @cached_property
     def store(self) -> Store:
         return Store(self.state / "store")

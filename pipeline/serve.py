@@ -1,0 +1,111 @@
+"""`dailies up`: Label Studio and the panel side by side, both stopped together with all that they started."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from pipeline.review import server
+from pipeline.review.server import Login
+from pipeline.settings import PROJECT
+from pipeline.show import Show
+
+_PANEL_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where people look. `login` is None where Label Studio is somebody else's."""
+
+    label_studio: str
+    login: Login | None
+    panel: str
+
+
+@contextmanager
+def up(show: Show) -> Iterator[Running]:
+    """Both servers for the length of a `with`.
+
+    Raises LabelStudioError or ValueError, with the remedy, where one cannot start; nothing is left running then.
+    """
+    settings = show.settings
+    if settings.label_studio_url:
+        with _panel(show) as panel:
+            yield Running(settings.label_studio_url, None, panel)
+        return
+    with (
+        server.running(
+            settings.label_studio_executable,
+            show.label_studio_data,
+            show.media,
+            host=settings.host,
+            port=settings.label_studio_port,
+            templates=settings.cache / "label-studio",
+        ) as label_studio,
+        _panel(show) as panel,
+    ):
+        yield Running(label_studio.url, label_studio.login, panel)
+
+
+@contextmanager
+def _panel(show: Show) -> Iterator[str]:
+    host, port = show.settings.host, show.settings.panel_port
+    _check_free(host, port)
+    url = f"http://{host}:{port}"
+    log = show.state / "panel.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    app = PROJECT / "app"
+    options = {
+        "server.address": host,
+        "server.port": str(port),
+        "server.headless": "true",
+        "browser.gatherUsageStats": "false",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", str(app / "main.py")]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [*command, *(f"--{name}={value}" for name, value in options.items())],
+            cwd=app,
+            env={**os.environ, "DAILIES_SHOW": str(show.folder), "PYTHONPATH": str(PROJECT)},
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait(process, f"{url}/_stcore/health", log)
+        yield url
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = f"cannot listen on {host}:{port} ({error.strerror})"
+            raise ValueError(f"{reason}: stop what runs there, or set another panel_port") from None
+
+
+def _wait(process: "subprocess.Popen[bytes]", health: str, log: Path) -> None:
+    end = time.monotonic() + _PANEL_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if httpx.get(health, timeout=2, trust_env=False).status_code == httpx.codes.OK:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+    raise ValueError(f"the panel did not start; its log {log} ends:\n{last}")
