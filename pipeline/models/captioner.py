@@ -1,0 +1,211 @@
+"""A clip's caption made of measured facts alone: one paragraph, in plain words, the dialogue quoted word for word.
+
+Says nothing that was not measured or heard. Wording varies from clip to clip, by the clip's id, because a model learns
+whatever all captions share.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from statistics import fmean
+
+from pipeline.engine.records import Record
+from pipeline.models.quoting import worded
+from pipeline.schemas.captions import Caption, Quote
+from pipeline.schemas.timeline import Probability
+
+DARK, DIM, BRIGHT = 0.12, 0.3, 0.6
+"""Mean brightness of a picture, 0 to 1, up to which it is dark or dim, and from which it is bright."""
+WARM = 0.06
+"""Mean red less mean blue, of 1, from which a picture looks warm (below minus this: cool)."""
+UNSEEN_SCORE, UNNAMED_SCORE = 0.6, 0.7
+"""What is left of the score because nothing looked at the picture, and where nobody knows who speaks."""
+
+
+class Look(Record):
+    """What was measured of one shot of a clip. `scale` is None where it cannot be told."""
+
+    scale: str | None
+    camera: str
+    brightness: Probability
+    warmth: float
+    faces: int
+
+
+class Person(Record):
+    """A character as captions name them; `looks` only where captions shall repeat them."""
+
+    id: str
+    name: str
+    looks: str = ""
+
+
+class Said(Record):
+    """Words heard in a clip. `speaker` and `spoken_to` are names; `sure` is the recogniser's mean probability."""
+
+    segment: str
+    text: str
+    speaker: Person | None
+    spoken_to: Person | None
+    sure: Probability
+
+
+class Facts(Record):
+    """All that decides a caption. `unsettled` says what somebody should look at."""
+
+    clip: str
+    looks: tuple[Look, ...]
+    place: str | None
+    said: tuple[Said, ...]
+    has_sound: bool
+    unsettled: tuple[str, ...] = ()
+
+
+def write(facts: Facts) -> Caption:
+    """The caption of one clip."""
+    quotes: list[Quote] = []
+    sentences = [*_picture(facts), *_people(facts)]
+    last: Said | None = None
+    for said in facts.said:
+        quote = Quote(segment=said.segment, speaker=_name(said, facts), text=_quotable(said.text))
+        sentences.append(_line(said, last, quote, facts))
+        quotes.append(quote)
+        last = said
+    if not quotes:
+        silent = ("No one speaks.", "Nobody speaks.", "There is no dialogue.", "Not a word is spoken.")
+        sentences.append(_pick(facts.clip, "silence", silent) if facts.has_sound else "There is no sound.")
+    people = [person for said in facts.said for person in (said.speaker, said.spoken_to) if person]
+    return Caption(
+        clip=facts.clip,
+        text=" ".join(sentences),
+        quotes=tuple(quotes),
+        characters=tuple(dict.fromkeys(person.id for person in people)),
+        score=_score(facts),
+        notes=facts.unsettled,
+    )
+
+
+def _pick(clip: str, about: str, choices: Sequence[str]) -> str:
+    """One of `choices`, always the same for the same clip and subject."""
+    return choices[int.from_bytes(hashlib.sha256(f"{clip} {about}".encode()).digest()[:4]) % len(choices)]
+
+
+def _score(facts: Facts) -> float:
+    heard = fmean(said.sure for said in facts.said) if facts.said else 1.0
+    named = all(said.speaker for said in facts.said)
+    return round(UNSEEN_SCORE * heard * (1 if named else UNNAMED_SCORE), 4)
+
+
+# The picture
+
+
+def _picture(facts: Facts) -> list[str]:
+    if not facts.looks:
+        return [f"The scene plays at {facts.place}."] if facts.place else []
+    first, *others = facts.looks
+    place = f" at {facts.place}" if facts.place else ""
+    light = _light(first)
+    in_light = f" in {light}" if light else ""
+    shot, still = _shot(first), _STILLS[first.camera]
+    if others:
+        cut = _pick(facts.clip, "cuts", ("; then ", "; next, ", "; the film cuts to "))
+        shots = [f"{_shot(look)}{_change(first, look)}, {_STILLS[look.camera]}" for look in others]
+        return [_capital(f"{cut.join([f'{shot}{place}{in_light}, {still}', *shots])}.")]
+    wordings = [
+        f"{shot}{place}{in_light}, {still}.",
+        f"{_MOVES[first.camera]}{in_light}: {shot}{place}.",
+        f"{f'in {light}, ' if light else ''}{shot}{place}, {still}.",
+        f"{shot}{place}; {_MOVES[first.camera]}{f', and the picture is in {light}' if light else ''}.",
+    ]
+    return [_capital(_pick(facts.clip, "picture", wordings))]
+
+
+_STILLS = {
+    "static": "the camera still",
+    "pan": "the camera panning",
+    "tilt": "the camera tilting",
+    "push in": "the camera pushing in",
+    "pull out": "the camera pulling back",
+    "handheld": "the camera handheld",
+    "moving": "the camera moving",
+}
+_MOVES = {
+    "static": "the camera holds still",
+    "pan": "the camera pans",
+    "tilt": "the camera tilts",
+    "push in": "the camera pushes in",
+    "pull out": "the camera pulls back",
+    "handheld": "the handheld camera sways",
+    "moving": "the camera moves",
+}
+
+
+def _shot(look: Look) -> str:
+    scale = look.scale or "shot"
+    return f"{'an' if scale[0] in 'aeiou' else 'a'} {scale}"
+
+
+def _light(look: Look) -> str:
+    level = "near darkness" if look.brightness < DARK else "dim" if look.brightness < DIM else ""
+    level = "bright" if look.brightness >= BRIGHT else level
+    tint = "warm" if look.warmth >= WARM else "cool" if look.warmth <= -WARM else ""
+    if level == "near darkness":
+        return level
+    return f"{', '.join(part for part in (level, tint) if part)} light" if level or tint else ""
+
+
+def _change(first: Look, look: Look) -> str:
+    """The light, where it is another than at first."""
+    light = _light(look)
+    return f" in {light}" if light and light != _light(first) else ""
+
+
+def _people(facts: Facts) -> list[str]:
+    sentences = []
+    if len(facts.looks) == 1 and facts.looks[0].faces:
+        faces = facts.looks[0].faces
+        number = ("One", "Two", "Three", "Four")[faces - 1] if faces <= 4 else "Several"
+        be = "is" if faces == 1 else "are"
+        sentences.append(f"{number} {'face' if faces == 1 else 'faces'} {be} in view.")
+    described = {said.speaker.name: said.speaker.looks for said in facts.said if said.speaker and said.speaker.looks}
+    return sentences + [f"{name}: {looks.rstrip('.')}." for name, looks in described.items()]
+
+
+# The dialogue
+
+
+def _name(said: Said, facts: Facts) -> str:
+    if said.speaker:
+        return said.speaker.name
+    return "someone" if any(look.faces for look in facts.looks) else "an unseen voice"
+
+
+def _quotable(text: str) -> str:
+    """The words as heard, without a pause mark at their end, which would run into the closing quotation mark."""
+    return worded(text).rstrip(",;: ")
+
+
+def _line(said: Said, last: Said | None, quote: Quote, facts: Facts) -> str:
+    """One sentence that carries one line, so that the line can be taken out again."""
+    stop = "" if quote.text.endswith((".", "!", "?", "…")) else "."
+    again = last is not None and not last.speaker and not said.speaker
+    lead = _pick(facts.clip, f"{said.segment} lead", ("Then ", "")) if again else ""
+    return f'{_capital(lead + quote.speaker)} {_verb(quote.text, said, last, facts.clip)}, "{quote.text}"{stop}'
+
+
+def _verb(text: str, said: Said, last: Said | None, clip: str) -> str:
+    to = said.spoken_to.name if said.spoken_to else ""
+    speaker, before = said.speaker, last.speaker if last else None
+    replies = last is not None and last.text.rstrip().endswith("?") and speaker and before and before != speaker
+    if text.endswith("?"):
+        return f"asks {to}".rstrip()
+    if text.endswith("!"):
+        return f"calls out to {to}" if to else _pick(clip, said.segment, ("exclaims", "calls out"))
+    if replies:
+        return f"answers {to}".rstrip()
+    if to:
+        return _pick(clip, said.segment, (f"says to {to}", f"tells {to}"))
+    return _pick(clip, said.segment, ("goes on", "adds", "continues")) if speaker and before == speaker else "says"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,132 @@
+"""step2-caption: one paragraph for each clip: how it is shot and lit, where it is, who speaks, and what they say.
+
+`backend = "facts"` writes it from what the steps before measured and settled. It needs no GPU, and invents nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.engine.step import StepConfig, step
+from pipeline.engine.work import Workspace
+from pipeline.models.captioner import Facts, Look, Person, Said, write
+from pipeline.models.speaking import mentions
+from pipeline.schemas.captions import Caption, Captions
+from pipeline.schemas.story import Bible, SceneContexts, SettledTranscript, ShotReferences
+from pipeline.schemas.timeline import Clip, Scenes, Segment
+
+NOT_QUOTED = frozenset({"hallucination", "loop", "no-speech"})
+"""Marks of a segment that was probably never said."""
+
+
+class Config(StepConfig):
+    backend: Literal["facts"] = "facts"
+    describe_looks: bool = Field(
+        default=False,
+        description="Repeat the bible's looks with each speaker. What every caption says, a trigger loses.",
+    )
+    name_places: bool = Field(default=True, description="Say where a clip plays, where that is known.")
+
+
+@step(version=1)
+def run(
+    config: Config,
+    work: Workspace,
+    *,
+    step1_scenes: Scenes,
+    step2_transcript_disambiguate: SettledTranscript,
+    step2_shot_reference: ShotReferences,
+    step2_scene_context: SceneContexts,
+    step2_bible: Bible,
+) -> Captions:
+    facts = gather(
+        config, step1_scenes, step2_transcript_disambiguate, step2_shot_reference, step2_scene_context, step2_bible
+    )
+    captions = work.memo(Caption).fill(
+        [each.model_dump(mode="json") for each in facts], lambda indexes: (write(facts[index]) for index in indexes)
+    )
+    work.report(
+        captions=len(captions),
+        without_dialogue=sum(not caption.quotes for caption in captions),
+        unnamed_speakers=sum(said.speaker is None for each in facts for said in each.said),
+    )
+    return Captions(episode=step1_scenes.episode, backend=config.backend, captions=tuple(captions))
+
+
+def gather(
+    config: Config,
+    scenes: Scenes,
+    transcript: SettledTranscript,
+    references: ShotReferences,
+    contexts: SceneContexts,
+    bible: Bible,
+) -> list[Facts]:
+    """What is known of each clip, in the order of the clips."""
+    people = {
+        character.id: Person(
+            id=character.id, name=character.short, looks=character.looks if config.describe_looks else ""
+        )
+        for character in bible.characters
+    }
+    looks = {
+        reference.shot: Look(**reference.model_dump(include={"scale", "camera", "brightness", "warmth", "faces"}))
+        for reference in references.shots
+    }
+    names = {place.id: place.name for place in bible.places}
+    places = {context.scene: names.get(context.place or "") for context in contexts.scenes if config.name_places}
+    spoken_to = _spoken_to(transcript.segments, bible, people)
+    open_segments = [doubt.segment for doubt in transcript.doubts if doubt.kind == "text"]
+    found = []
+    for clip in scenes.clips:
+        heard = [(segment, text) for segment in transcript.segments if (text := _heard(clip, segment))]
+        said = tuple(
+            Said(
+                segment=segment.id,
+                text=text,
+                speaker=people.get(segment.speaker or ""),
+                spoken_to=spoken_to.get(segment.id),
+                sure=round(fmean(word.probability for word in segment.words), 3),
+            )
+            for segment, text in heard
+            if not NOT_QUOTED & set(segment.marks)
+        )
+        found.append(
+            Facts(
+                clip=clip.id,
+                looks=tuple(looks[shot] for shot in clip.shots if shot in looks),
+                place=places.get(clip.scene),
+                said=said,
+                has_sound=clip.audio is not None,
+                unsettled=tuple(_unsettled(heard, said, open_segments)),
+            )
+        )
+    return found
+
+
+def _heard(clip: Clip, segment: Segment) -> str:
+    return " ".join(word.text for word in segment.words if clip.span.holds(word.span.middle))
+
+
+def _spoken_to(segments: Sequence[Segment], bible: Bible, people: Mapping[str, Person]) -> dict[str, Person]:
+    """The person each line is said to, where it names just one."""
+    found: dict[str, set[str]] = {}
+    for mention in mentions(segments, bible.characters):
+        if mention.how == "addressed" and segments[mention.segment].speaker != mention.character:
+            found.setdefault(segments[mention.segment].id, set()).add(mention.character)
+    return {segment: people[min(ids)] for segment, ids in found.items() if len(ids) == 1}
+
+
+def _unsettled(heard: Sequence[tuple[Segment, str]], said: Sequence[Said], open_segments: Sequence[str]) -> list[str]:
+    notes = []
+    if questions := sum(open_segments.count(segment.id) for segment, _ in heard):
+        notes.append(f"open questions about words: {questions}")
+    if unnamed := sum(each.speaker is None for each in said):
+        notes.append(f"lines whose speaker is not known: {unnamed} of {len(said)}")
+    notes += [
+        f'not quoted ({", ".join(segment.marks)}): "{text}"'
+        for segment, text in heard
+        if NOT_QUOTED & set(segment.marks)
+    ]
+    return notes
