@@ -93,8 +93,8 @@ def picture(nodes: Sequence[Node], units: Sequence[UnitStatus], notes: Mapping[s
     """The whole picture as one SVG element. `notes` are short lines to stand under the names of sources."""
     where = places(nodes)
     needs = nearest_needs(nodes)
-    width = max(place.column for place in where.values()) * COLUMN + CARD_WIDTH + 2 * MARGIN
-    height = max(place.lane for place in where.values()) * LANE + CARD_HEIGHT + 2 * MARGIN
+    width = max((place.column for place in where.values()), default=0) * COLUMN + CARD_WIDTH + 2 * MARGIN
+    height = max((place.lane for place in where.values()), default=0) * LANE + CARD_HEIGHT + 2 * MARGIN
     curves = [_curve(where[need], where[node.name]) for node in nodes for need in needs[node.name]]
     cards = [
         _source(node, where[node.name], (notes or {}).get(node.name, ""))

@@ -8,29 +8,16 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from pipeline import control, dag
-from pipeline.control import UnitStatus
+from pipeline.control import Link, UnitStatus
 
 Named = Literal["failed", "running", "stale", "missing", "fresh", "review"]
 Palette = Literal["red", "blue", "orange", "gray", "green", "violet"]
 
 SHOW = "show"
 """The unit of what is made once for the whole show."""
-
-
-class ReviewLink(Protocol):
-    """A project in Label Studio and how far its reviewers are."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def done(self) -> int: ...
-    @property
-    def total(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +99,7 @@ class Snapshot:
     folder: Path
     steps: tuple[Node, ...]
     units: tuple[UnitStatus, ...]
-    links: tuple[ReviewLink, ...]
+    links: tuple[Link, ...]
 
     @property
     def episodes(self) -> tuple[str, ...]:
@@ -146,10 +133,10 @@ class Advice:
     headline: str
     detail: str
     command: str | None = None
-    link: ReviewLink | None = None
+    link: Link | None = None
 
 
-def advice(units: Sequence[UnitStatus], links: Sequence[ReviewLink]) -> Advice:
+def advice(units: Sequence[UnitStatus], links: Sequence[Link]) -> Advice:
     """The one next thing to do, by urgency: failures, what is running, what can run, what people must answer."""
     by_state = {name: [unit for unit in units if unit.state == name] for name in STATES}
     if failed := by_state["failed"]:
@@ -163,7 +150,8 @@ def advice(units: Sequence[UnitStatus], links: Sequence[ReviewLink]) -> Advice:
         headline = f"{len(todo)} of {len(units)} results are to be made"
         return Advice(worst(todo), headline, f"First {named(todo[0])}: {todo[0].why}", "dailies run")
     if not links:
-        return Advice(REVIEW, "Everything is made", "Send it to the reviewers in Label Studio.", "dailies push")
+        detail = "Send it to the reviewers in Label Studio, which `dailies up` starts."
+        return Advice(REVIEW, "Everything is made", detail, "dailies push")
     if link := next((link for link in links if link.done < link.total), None):
         headline = f"Review {link.title}: {link.done} of {link.total} answered"
         return Advice(REVIEW, headline, "Then fetch the answers and build on them.", "dailies pull", link)

@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from app import components, drawing, shared
-from app.shared import SHOW, STATES, Advice, ReviewLink, Snapshot
-from pipeline.control import UnitStatus
+from app.shared import SHOW, STATES, Advice, Snapshot
+from pipeline.control import Link, UnitStatus
 
 FOLLOW_SECONDS = 3.0  # between two looks while something runs
 WATCH_SECONDS = 15.0  # and otherwise, since a run may be started from a terminal at any time
@@ -81,7 +81,7 @@ def pipeline(now: Snapshot) -> None:
     components.drawing(picture + drawing.legend(now.units), key="pipeline")
 
 
-def review(links: tuple[ReviewLink, ...]) -> None:
+def review(links: tuple[Link, ...]) -> None:
     st.subheader("Review", anchor=False)
     if not links:
         st.caption("Nothing has been sent to Label Studio yet: `dailies push` makes the projects and their tasks.")

@@ -1,0 +1,62 @@
+"""The overview page, run as Streamlit runs it, on real shows in every condition."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pipeline import dag
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def page(monkeypatch):
+    def run(folder):
+        monkeypatch.setenv("DAILIES_SHOW", str(folder))
+        return AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60).run()
+
+    return run
+
+
+def test_a_new_show_says_what_to_run_and_shows_every_step(page, spies_copy):
+    app = page(spies_copy)
+    assert not app.exception
+    assert app.title[0].value == "spies"
+    assert "results are to be made" in app.markdown[0].value
+    assert app.code[0].value == "dailies run"
+    grid = app.dataframe[0].value
+    assert list(grid.index) == [step.name for step in dag.STEPS]
+    assert set(grid["s01e01"]) <= {"○ missing", ""}
+
+
+def test_every_result_is_listed_with_its_reason(page, spies_copy):
+    table = page(spies_copy).dataframe[1].value
+    assert (table["State"] == "○ missing").all()
+    assert (table["Why"] != "").all()
+
+
+def test_a_folder_without_a_show_gives_the_remedy(page, tmp_path):
+    app = page(tmp_path)
+    assert not app.exception
+    assert "cannot be read" in app.error[0].value
+    assert "dailies init" in app.code[0].value
+
+
+def test_a_show_without_episodes_says_where_they_go(page, spies_copy):
+    for video in (spies_copy / "episodes").iterdir():
+        video.unlink()
+    app = page(spies_copy)
+    assert not app.exception
+    assert "put your videos there" in app.code[0].value
+
+
+def test_a_broken_show_file_is_shown_with_its_line_and_heals(page, spies_copy):
+    good = (spies_copy / "show.toml").read_text()
+    (spies_copy / "show.toml").write_text(good + "\ncolour = 3\n")
+    app = page(spies_copy)
+    assert "colour" in app.code[0].value
+    (spies_copy / "show.toml").write_text(good)
+    app.run()
+    assert not app.error
+    assert app.title[0].value == "spies"

@@ -1,0 +1,170 @@
+"""`make setup` on small environments: made once, shared, never left half-made, and always running the clone's code."""
+
+import base64
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "setup.py"
+ENSURE = """
+import pathlib, runpy, sys
+script, cache, name, lock = sys.argv[1:]
+runpy.run_path(script)["ensure"](pathlib.Path(cache), name, pathlib.Path(lock))
+"""
+
+
+def script():
+    spec = importlib.util.spec_from_file_location("dailies_setup", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+setup = script()
+
+
+@pytest.fixture(autouse=True)
+def _no_index(monkeypatch, tmp_path_factory):
+    """pip finds the test's own wheels and asks nobody else."""
+    shelf = tmp_path_factory.getbasetemp() / "shelf"
+    shelf.mkdir(exist_ok=True)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+
+
+def lock_of(folder, name="tiny", version="1.0", hash_=None):
+    """A wheel on the shelf, with a .pth file of its own as setuptools has, and a lock file that pins it."""
+    wheel = Path(os.environ["PIP_FIND_LINKS"]) / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{name}.pth": f"import sys; sys.{name}_pth_was_read = True\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    digests = {n: base64.urlsafe_b64encode(hashlib.sha256(t.encode()).digest()).rstrip(b"=") for n, t in files.items()}
+    record = "".join(f"{n},sha256={d.decode()},{len(files[n])}\n" for n, d in digests.items())
+    if not wheel.exists():
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for each, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+                archive.writestr(each, text)
+    digest = hash_ or hashlib.sha256(wheel.read_bytes()).hexdigest()
+    lock = folder / f"{name}-{version}.lock"
+    lock.write_text(f"{name}=={version} \\\n    --hash=sha256:{digest}\n")
+    return lock
+
+
+def clone_at(folder):
+    """A checkout with a `dailies` that says where its code is and what it finds."""
+    (folder / "pipeline").mkdir(parents=True)
+    (folder / "pipeline" / "__init__.py").touch()
+    (folder / "pipeline" / "__main__.py").write_text(
+        "import sys, tiny\n"
+        "def main():\n"
+        "    print(__file__, tiny.VERSION, sys.tiny_pth_was_read, *sys.argv[1:], sep='|')\n"
+    )
+    return folder
+
+
+def test_a_lock_is_installed_once_and_found_again(tmp_path, capsys):
+    lock = lock_of(tmp_path)
+    made = setup.ensure(tmp_path / "cache", "tiny", lock)
+    assert setup.is_complete(made)
+    assert "installing 1 packages" in capsys.readouterr().out
+    assert setup.ensure(tmp_path / "cache", "tiny", lock) == made
+    assert capsys.readouterr().out == ""
+
+
+def test_a_changed_lock_is_another_environment_and_prune_keeps_the_right_one(tmp_path):
+    cache = tmp_path / "cache"
+    old = setup.ensure(cache, "tiny", lock_of(tmp_path))
+    new = setup.ensure(cache, "tiny", lock_of(tmp_path, version="2.0"))
+    assert old != new
+    setup.prune(cache, keep=[new])
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_what_a_killed_setup_left_is_made_again(tmp_path):
+    lock = lock_of(tmp_path)
+    made = setup.ensure(tmp_path / "cache", "tiny", lock)
+    (made / setup.MARKER).unlink()
+    (setup.packages_of(made) / "tiny.py").unlink()
+    assert setup.ensure(tmp_path / "cache", "tiny", lock) == made
+    assert (setup.packages_of(made) / "tiny.py").exists()
+
+
+def test_an_environment_whose_python_is_gone_is_made_again(tmp_path):
+    lock = lock_of(tmp_path)
+    made = setup.ensure(tmp_path / "cache", "tiny", lock)
+    setup.python_of(made).unlink()
+    setup.python_of(made).symlink_to("/nowhere/python")
+    assert not setup.is_complete(made)
+    setup.ensure(tmp_path / "cache", "tiny", lock)
+    assert setup.is_complete(made)
+
+
+def test_two_setups_at_once_make_one_environment(tmp_path):
+    lock = lock_of(tmp_path)
+    command = [sys.executable, "-c", ENSURE, SCRIPT, tmp_path / "cache", "tiny", lock]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum("installed tiny" in each for each in said) == 1
+    assert sum("waiting" in each for each in said) == 1
+
+
+def test_a_package_with_another_hash_stops_the_setup(tmp_path, capfd):
+    lock = lock_of(tmp_path, version="3.0", hash_="0" * 64)
+    with pytest.raises(SystemExit, match="pip could not install"):
+        setup.ensure(tmp_path / "cache", "tiny", lock)
+    assert "HASH" in capfd.readouterr().err.upper()
+
+
+def test_two_builds_of_cv2_in_one_environment_are_refused(tmp_path):
+    for name in ("opencv_python-5.0.0", "opencv_python_headless-4.12.0"):
+        (setup.packages_of(tmp_path) / f"{name}.dist-info").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="2 builds of cv2"):
+        setup.check_one_cv2(tmp_path)
+
+
+def test_each_clone_runs_its_own_code_on_the_shared_packages(tmp_path):
+    cached = setup.ensure(tmp_path / "cache", "tiny", lock_of(tmp_path))
+    for name in ("one", "a clone with spaces"):
+        clone = clone_at(tmp_path / name)
+        setup.link_project(clone, cached)
+        said = subprocess.run(
+            [clone / ".venv/bin/dailies", "run"], cwd="/", capture_output=True, text=True, check=True
+        ).stdout
+        assert said.strip() == f"{clone}/pipeline/__main__.py|1.0|True|run"
+
+
+def test_a_clone_that_is_linked_already_stays_as_it_is_until_the_lock_changes(tmp_path):
+    clone = clone_at(tmp_path / "clone")
+    setup.link_project(clone, setup.ensure(tmp_path / "cache", "tiny", lock_of(tmp_path)))
+    before = (clone / ".venv").stat().st_ino
+    setup.link_project(clone, setup.ensure(tmp_path / "cache", "tiny", lock_of(tmp_path)))
+    assert (clone / ".venv").stat().st_ino == before
+    setup.link_project(clone, setup.ensure(tmp_path / "cache", "tiny", lock_of(tmp_path, version="2.0")))
+    assert "|2.0|" in subprocess.run([clone / ".venv/bin/dailies"], capture_output=True, text=True, check=True).stdout
+    assert [path.name for path in clone.glob(".venv*")] == [".venv"]
+
+
+def test_an_unsupported_python_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(setup.sys, "version_info", (3, 14, 0))
+    with pytest.raises(SystemExit, match=r"Dailies needs 3\.11 or 3\.12: make PYTHON="):
+        setup.check_python()
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("DAILIES_CACHE", str(tmp_path))
+    assert setup.cache_folder() == tmp_path.resolve() / "venvs"
+    monkeypatch.delenv("DAILIES_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert setup.cache_folder() == tmp_path.resolve() / "dailies" / "venvs"
