@@ -44,10 +44,11 @@ def questions(transcript: Transcript, known: KnownNames, limits: Limits) -> list
 
 
 def _is_plainly_a_thing(sighting: Sighting, text: Text) -> bool:
-    """ "a cone", "the price": an ordinary word after an article, where the second hearing has no name."""
+    """ "a cone", "an ice cream cone": an ordinary word after an article, where the second hearing has no name."""
     run = text.run(sighting.segment, sighting.first, sighting.last)
     only_people = all(option.kind == "person" for option in sighting.options)
-    return only_people and run.is_ordinary and run.has_article() and not _hears_a_name(run, text)
+    plain = run.has_article() or (run.has_article(weighing.NOUN) and not run.has_capital_inside)
+    return only_people and run.is_ordinary and plain and not _hears_a_name(run, text)
 
 
 def _hears_a_name(run: Run, text: Text) -> bool:

@@ -16,6 +16,12 @@ _STYLES = "dr doctor mr mrs ms miss madame madam sir lady lord prince princess k
 TITLES = frozenset(f"{_RANKS} {_STYLES}".split())
 ARTICLES = frozenset("a an the my your his her its our their some any no every each another".split())  # noqa: SIM905
 DEMONSTRATIVES = frozenset("this that these those what which".split())  # noqa: SIM905
+_VERBS = (
+    "say says said ask asked tell told see saw bring brought get got know knew want wanted need needed like love call"
+)
+_JOINTS = "and or but if that than then as of in on at to for with from by about i you he she we they it who not do did"
+JOINTS = frozenset(f"{_VERBS} {_JOINTS} is was are were be been am have has had will would can could".split())
+"""Words that end a noun's own words: between "an" and "cone" in "an ice cream cone" stands none of them."""
 COPULAS = frozenset("is was are were isn't wasn't 's".split())  # noqa: SIM905
 
 

@@ -172,12 +172,13 @@ def _heard_twice(text: Text, difference: Difference, words: Sequence[Word]) -> I
     lead, rest = difference.words[0], " ".join(word.text for word in difference.words[1:])
     other = f"{lead.text} {rest}".strip()
     yield Option(core(other.split()[0])[0] + other[: len(other) - len(core(other.split()[-1])[2])], None)
-    if not is_name(core(lead.text)[1]) or lead.probability >= UNSURE or len(words) > LONGEST_RUN:
+    is_known = any(f" {name} " in f" {normal(other)} " for name in text.names)
+    if is_known or not is_name(core(lead.text)[1]) or lead.probability >= UNSURE or len(words) > LONGEST_RUN:
         return
     heard = [" ".join(word.text for word in words[: end + 1]) for end in range(len(words))]
     people = {form: max(alike(part, form.text) for part in [*heard, lead.text]) for form in text.forms if form.owner}
     for form in sorted(people, key=lambda form: -people[form])[:2]:
-        if people[form] >= ALIKE_WITH_REASON and normal(form.text) not in normal(other):
+        if people[form] >= ALIKE_WITH_REASON:
             yield Option(f"{form.text} {rest}".strip().rstrip(".,?!…"), form, people[form])
 
 

@@ -116,9 +116,8 @@ def _in_segment(index: int, words: Sequence[Word], names: Mapping[tuple[str, ...
     plain = [normal(word.text) for word in words]
     at = 0
     while at < len(words):
-        found = next(
-            (n for n in (3, 2, 1) if tuple(plain[at : at + n]) in names and not _stops(words[at : at + n - 1])), 0
-        )
+        lengths = [n for n in (3, 2, 1) if at + n <= len(words) and tuple(plain[at : at + n]) in names]
+        found = next((n for n in lengths if not _stops(words[at : at + n - 1])), 0)
         if not found:
             at += 1
             continue

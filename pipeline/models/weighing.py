@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.models.lexicon import ARTICLES, COPULAS, DEMONSTRATIVES, TITLES, Form, core, normal
+from pipeline.models.lexicon import ARTICLES, COPULAS, DEMONSTRATIVES, JOINTS, TITLES, Form, core, normal
 from pipeline.models.phonetics import commonness
 from pipeline.schemas.timeline import Word
 
@@ -25,6 +25,8 @@ COMPLETES = 2.0
 WRITTEN = 3.0
 UNSURE = 0.5
 
+NOUN = 3
+"""Words of one thing's name, the article among them: "an ice cream" cone."""
 ORDINARY = 3.6
 """Zipf frequency from which a spelling is an ordinary word: cone 3.8, rays 4.0, price 5.2; Margot 3.3, Cohn 3.0."""
 
@@ -78,12 +80,13 @@ class Run:
         return (self.opens and stop in tuple(",?!")) or (comma and stop in tuple(",.?!…"))
 
     def has_article(self, within: int = 1) -> bool:
-        clause: list[str] = []
+        """Whether an article stands before it, with at most `within - 1` words of the same noun between."""
         for word in reversed(self.before[-within:]):
-            if core(word.text)[2]:
-                break
-            clause.append(normal(word.text))
-        return any(word in ARTICLES for word in clause)
+            if core(word.text)[2] or normal(word.text) in JOINTS:
+                return False
+            if normal(word.text) in ARTICLES:
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def _of_grammar(run: Run, heard: Option, others: Sequence[Option]) -> Iterator[S
             yield f'"{before}" stands before it, {whose}', {option.value: OWN_TITLE if own else OTHER_TITLE}
     elif run.previous in DEMONSTRATIVES:
         yield f'"{before}" may belong to it, or stand alone', {option.value: -DEMONSTRATIVE for option in people}
-    elif people and (run.is_ordinary or things) and not run.has_article(within=4):
+    elif people and (run.is_ordinary or things) and not run.has_article(within=NOUN):
         yield "no article stands before it, as a thing would need", {
             **{option.value: NO_ARTICLE for option in people}, **{option.value: -NO_ARTICLE for option in things}
         }  # fmt: skip
