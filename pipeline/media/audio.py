@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.media.decoding import Faults, audio_frames, opened, origin
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
     from av.audio.frame import AudioFrame
     from av.audio.resampler import AudioResampler
+    from numpy.typing import NDArray
 
-    Samples: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
-    Pcm: TypeAlias = np.ndarray[Any, np.dtype[np.int16]]
+    Samples: TypeAlias = NDArray[np.float32]
+    Pcm: TypeAlias = NDArray[np.int16]
 
 SAMPLE_RATE_HZ = 16_000
 """What speech models hear."""
@@ -76,6 +77,33 @@ def chunks(path: Path, rate: int, layout: str) -> Iterator[tuple[int, Pcm]]:
             yield from run.feed(frame)
         if run is not None:
             yield from run.finish()
+
+
+class Reader:
+    """The first audio track stretch by stretch, in one pass; indexes and `layout` as in `chunks`."""
+
+    def __init__(self, path: Path, rate: int, layout: str) -> None:
+        self._channels = {"mono": 1, "stereo": 2}[layout]
+        self._chunks = chunks(path, rate, layout)
+        self._held: list[tuple[int, Pcm]] = []
+        self._over = False
+
+    def read(self, start: int, count: int) -> Pcm:
+        """(channels, count) int16, silence where there is no sound. `start` must not go back behind an earlier one."""
+        import numpy as np
+
+        while not self._over and (not self._held or self._held[-1][0] < start + count):
+            piece = next(self._chunks, None)
+            self._over = piece is None
+            if piece is not None and piece[0] + piece[1].shape[1] > start:
+                self._held.append(piece)
+        self._held = [(at, pcm) for at, pcm in self._held if at + pcm.shape[1] > start]
+        samples = np.zeros((self._channels, count), dtype=np.int16)
+        for at, pcm in self._held:
+            begin, end = max(at, start), min(at + pcm.shape[1], start + count)
+            if begin < end:
+                samples[:, begin - start : end - start] = pcm[:, begin - at : end - at]
+        return samples
 
 
 @dataclass(slots=True)

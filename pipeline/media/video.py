@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.media import audio, ffmpeg
 from pipeline.media.decoding import (
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
 
-    Picture: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+    Picture: TypeAlias = NDArray[np.uint8]
 
 MIN_SIDE_PIXELS = 64
 """Smaller pictures are icons or broken headers; every trainer of this field wants several times as much."""
