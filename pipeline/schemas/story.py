@@ -61,10 +61,15 @@ class Bible(Record):
 
 
 class SpokenNames(Record):
-    """What a recogniser is told of the bible: its spellings, not its prose, so new looks transcribe nothing anew."""
+    """What a recogniser is told of the bible: its spellings, not its prose, so new looks transcribe nothing anew.
+
+    `speakers` maps each character's names, in lower case, to the character's id, for subtitles that say who speaks;
+    a name that two characters share is not in it.
+    """
 
     language: str
     names: tuple[str, ...]
+    speakers: dict[str, str] = {}
 
     @classmethod
     def project(cls, bible: Bible) -> "SpokenNames":
@@ -72,7 +77,12 @@ class SpokenNames(Record):
         spoken += [place.name for place in bible.places]
         # A plain thing ("cone", "price") is listed to be told apart from a name, not to be listened for.
         spoken += [term.term for term in bible.terms if term.kind != "thing"]
-        return cls(language=bible.language, names=tuple(dict.fromkeys(spoken)))
+        owners: dict[str, set[str]] = {}
+        for c in bible.characters:
+            for form in (c.id, c.short, *c.aliases, c.name):
+                owners.setdefault(form.lower(), set()).add(c.id)
+        speakers = {form: min(ids) for form, ids in sorted(owners.items()) if len(ids) == 1}
+        return cls(language=bible.language, names=tuple(dict.fromkeys(spoken)), speakers=speakers)
 
 
 class KnownNames(Record):
@@ -160,10 +170,15 @@ class Frame(Record):
 ShotScale = Literal["extreme close-up", "close-up", "medium close-up", "medium shot", "full shot", "wide shot"]
 
 
+Camera = Literal["static", "pan", "tilt", "push in", "pull out", "handheld", "moving"]
+Heading = Literal["left", "right", "up", "down"]
+
+
 class ShotReference(Record):
     """What can be measured of one shot.
 
-    `motion`: mean optical flow in frame widths a second. `camera`: what the flow says the camera does. `scale` is
+    `motion`: mean optical flow in frame widths a second. `camera`: what the flow says the camera does; `heading`,
+    where a pan or a tilt turns it. `warmth`: mean of red minus blue, -1 to 1. `contrast`: 1 is half black, half white. `scale` is
     None where it cannot be told. `hash` is a 64-bit perceptual hash of the middle frame in hex; shots with the same
     `look` group show nearly the same picture.
     """
@@ -175,7 +190,8 @@ class ShotReference(Record):
     contrast: Probability
     warmth: float
     motion: float
-    camera: Literal["static", "pan", "tilt", "push in", "pull out", "handheld", "moving"]
+    camera: Camera
+    heading: Heading | None = None
     scale: ShotScale | None
     faces: int
     hash: str
