@@ -11,6 +11,10 @@ LINE_CHARACTERS = 42
 LINES = 2
 """Netflix Timed Text Style Guide, General Requirements."""
 
+_BRACES = str.maketrans("{}", "()")
+_ANGLES = str.maketrans("<>", "()")
+"""What would be taken for tags: braces by the library, angles by players of SRT, which knows no way to write them."""
+
 
 def write(segments: Sequence[Segment], names: Mapping[str, str], srt: Path, vtt: Path) -> None:
     """Write both files; `names` are the characters' by id. Nobody's name stands at a line whose speaker is unknown."""
@@ -20,9 +24,10 @@ def write(segments: Sequence[Segment], names: Mapping[str, str], srt: Path, vtt:
     for segment in segments:
         for words in cues(segment.words):
             start, end = round(words[0].span.start * 1000), round(max(word.span.end for word in words) * 1000)
-            # Braces would be taken for SubStation's tags, which neither format has.
-            lines = [line.replace("{", "(").replace("}", ")") for line in _lines(words)]
-            plain.append(pysubs2.SSAEvent(start=start, end=end, text=r"\N".join(lines)))
+            lines = [line.translate(_BRACES) for line in _lines(words)]
+            plain.append(
+                pysubs2.SSAEvent(start=start, end=end, text=r"\N".join(line.translate(_ANGLES) for line in lines))
+            )
             name = names.get(segment.speaker or "", "")
             voice = f"<v {escape(name, quote=False)}>" if name else ""
             text = voice + r"\N".join(escape(line, quote=False) for line in lines)

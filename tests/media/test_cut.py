@@ -132,6 +132,15 @@ def test_the_sound_is_heard_when_it_is_shown_and_as_long_as_the_picture(work, ep
     assert len(samples) / SOUND_RATE_HZ == pytest.approx(33 / 24, abs=1024 / SOUND_RATE_HZ)
 
 
+def test_one_channel_is_as_loud_in_two(work, episode):
+    made = episode()
+    (source,) = look(work, {"e": made}).values()
+    assert source.channels == 1
+    with av.open(str(cut_one(work, made, window(0.5, 33), LTX2))) as container:
+        loudest = [np.abs(frame.to_ndarray()).max(axis=1) for frame in container.decode(audio=0)]
+    assert np.max(loudest, axis=0) == pytest.approx([0.5, 0.5], abs=0.1)
+
+
 def test_an_episode_without_sound_gives_a_silent_track(work, episode):
     samples = heard(cut_one(work, episode(sound=False), window(0.5, 33), LTX2))
     assert not samples.any()
