@@ -18,6 +18,11 @@ SAME_LINE = 0.6
 UNSEEN = "an unseen voice"
 """How a caption names a speaker whom nobody knows."""
 
+SILENCE = re.compile(
+    r"\s*(?:No one speaks|Nobody speaks|There is no dialogue|Not a word is spoken|There is no sound)\.(?=\s|$)"
+)
+"""Sentences of machine captions that a line heard by a reviewer proves wrong."""
+
 _QUOTED = re.compile('"([^"]+)"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]')
 
 
@@ -29,26 +34,31 @@ def settled(
     names: Mapping[str, str],
     requote: Requote,
 ) -> Caption:
-    """What the clip's caption says in the end."""
+    """What the clip's caption says in the end: a person's words as they are, but for what they left as the machine
+    wrote it. A quote that nobody edited follows its line, so that it cannot keep a name that was corrected there.
+    """
     lines = dialogue.heard_in(clip.span)
+    heard = {line.id: line for line in lines}
+    shown = caption.quotes
+    edited = isinstance(answer, CaptionAnswer) and plain(answer.text) != plain(answer.seen)
     if isinstance(answer, CaptionAnswer):
         caption = caption.model_copy(update={"characters": answer.characters})
-        if plain(answer.text) != plain(answer.seen):
-            quotes = quotes_in(answer.text, lines, caption.quotes, names)
-            return caption.model_copy(update={"text": answer.text.strip(), "quotes": quotes})
-    heard = {line.id: line for line in lines}
+        if edited:
+            quotes = quotes_in(answer.text, lines, shown, names)
+            caption = caption.model_copy(update={"text": answer.text.strip(), "quotes": quotes})
     new: dict[str, Quote | None] = {}
     for quote in caption.quotes:
-        if quote.segment in dialogue.touched:
+        if quote in shown and quote.segment in dialogue.touched:
             line = heard.get(quote.segment)
             speaker = "" if quote.segment in dialogue.renamed else quote.speaker
             new[quote.segment] = _quote(line, clip.span, speaker, names) if line else None
     caption = requote(caption, new) if new else caption
-    for line in (heard[name] for name in dialogue.added if name in heard):
+    for line in () if edited else (heard[name] for name in dialogue.added if name in heard):
         added = _quote(line, clip.span, "", names)
         # Only a reviewer heard it, so nobody has described how it is said: it stands at the end, in plain words.
         said = f'{added.speaker[:1].upper()}{added.speaker[1:]} says, "{added.text}"'
-        text = f"{caption.text} {said}" if added.text.endswith((".", "?", "!", "…")) else f"{caption.text} {said}."
+        stop = "" if added.text.endswith((".", "?", "!", "…")) else "."
+        text = f"{SILENCE.sub('', caption.text)} {said}{stop}".strip()
         caption = caption.model_copy(update={"text": text, "quotes": (*caption.quotes, added)})
     return caption
 
@@ -56,28 +66,35 @@ def settled(
 def quotes_in(
     text: str, lines: Sequence[Segment], before: Iterable[Quote], names: Mapping[str, str]
 ) -> tuple[Quote, ...]:
-    """Which of `lines` stand between quotation marks in `text`, which a person has worded; each once, in order.
+    """What stands between quotation marks in `text`, which a person has worded, as quotes of lines; each line once.
 
-    `before` are the quotes of the caption that was edited: a line keeps the way it named its speaker.
+    `before` are the quotes of the caption that was edited: one that still stands there is the same quote, and a line
+    keeps the way its speaker was named. Else it is the line of `lines` that is most like it, if one is.
     """
-    speakers = {quote.segment: quote.speaker for quote in before}
-    free = list(lines)
+    unused = {quote.segment: quote for quote in before}
+    free = {line.id: line for line in lines}
     found = []
     for match in _QUOTED.finditer(text):
         words = next(group for group in match.groups() if group)
-        best = max(free, key=lambda line: _agreement(line.text, words), default=None)
-        if best is not None and _agreement(best.text, words) >= SAME_LINE:
-            free.remove(best)
-            speaker = speakers.get(best.id) or names.get(best.speaker or "", UNSEEN)
-            found.append(Quote(segment=best.id, speaker=speaker, text=words))
+        same = next((quote for quote in unused.values() if quote.text == words), None)
+        if same is None:
+            best = max(free.values(), key=lambda line: _agreement(line.text, words), default=None)
+            if best is None or _agreement(best.text, words) < SAME_LINE:
+                continue
+            known = unused.get(best.id)
+            speaker = known.speaker if known else names.get(best.speaker or "", UNSEEN)
+            same = Quote(segment=best.id, speaker=speaker, text=words)
+        unused.pop(same.segment, None)
+        free.pop(same.segment, None)
+        found.append(same)
     return tuple(found)
 
 
 def _quote(line: Segment, clip: Span, speaker: str, names: Mapping[str, str]) -> Quote:
     """The words of `line` that are heard in the clip, as a caption quotes them; "" names the line's own speaker."""
     text = " ".join(word.text for word in line.words if clip.holds(word.span.middle))
-    # Double marks would end the quotation.
-    text = re.sub('["“”„]', "'", text)
+    # Double marks would end the quotation, and a pause mark would run into its end.
+    text = re.sub('["“”„]', "'", text).rstrip(",;: ")
     return Quote(segment=line.id, speaker=speaker or names.get(line.speaker or "", UNSEEN), text=text)
 
 

@@ -1,5 +1,6 @@
 """Machine output and reviewers' decisions made into clips; what is not used says why."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.engine import fingerprint
 from pipeline.engine.records import File
+from pipeline.models import captioner
+from pipeline.models.captioner import Facts
 from pipeline.models.quoting import requote
 from pipeline.review import merge as merging
 from pipeline.review.interface import config
@@ -249,6 +252,18 @@ def test_a_new_line_joins_the_dialogue_and_the_caption():
     assert clip.caption.quotes[-1] == Quote(segment="e@0007000", speaker="Reyes", text="Tom, the cone.")
 
 
+def test_a_new_line_ends_the_silence_of_a_machine_caption():
+    new = Line(id="aX3", span=Span(start=21, end=22), speaker=None, text="Tom, wait,")
+    for has_sound, name in itertools.product((True, False), "abcdefgh"):  # The wording varies by the clip's name.
+        facts = Facts(clip=name, looks=(), place="Lantern Street", said=(), has_sound=has_sound)
+        silent = captioner.write(facts).model_copy(update={"clip": CLIPS[2].id})
+        machine = changed(captions=(*CAPTIONS[:2], silent))
+        keep = CaptionAnswer(seen=silent.text, text=silent.text, verdict="keep")
+        clip = only_clip(decision(2, keep), decision(2, transcript(2, add=[new])), machine=machine)
+        expected = 'The scene plays at Lantern Street. An unseen voice says, "Tom, wait".'
+        assert clip.caption.text == expected
+
+
 def test_a_moved_line_moves_its_words():
     moved = {"span": Span(start=SEGMENTS[0].span.start + 0.5, end=SEGMENTS[0].span.end + 0.5)}
     clip = only_clip(KEEP, decision(0, transcript(0, (0, moved))))
@@ -265,6 +280,15 @@ def test_an_edited_caption_is_taken_word_for_word_and_its_quotes_are_found_again
     assert clip.caption.text == text
     assert clip.caption.characters == ("cohen", "reyes")
     assert clip.caption.quotes == (Quote(segment="e@0001000", speaker="Reyes", text="Are you Dr. Cone?"),)
+
+
+def test_a_quote_that_an_editor_left_as_it_was_follows_its_corrected_line():
+    text = CAPTIONS[0].text.replace("A street at night.", "By the lanterns.")
+    clip = only_clip(
+        decision(0, caption(0, text)),
+        decision(0, transcript(0, (0, {"text": "Are you Doctor Cohen?", "speaker": "cohen"}), remove=[1])),
+    )
+    assert clip.caption.text == 'By the lanterns. Cohen asks, "Are you Doctor Cohen?" It is dark.'
 
 
 def test_the_newest_answer_that_is_not_skipped_counts_and_the_others_are_listed():
