@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.models import weighing
 from pipeline.models.lexicon import TITLES, core, normal
+from pipeline.models.phonetics import can_compare
 from pipeline.models.sightings import Limits, Sighting, Text, by_difference, by_doubt, by_sound
 from pipeline.models.weighing import Option, Run
 from pipeline.schemas.story import Candidate, Doubt, KnownNames
@@ -28,7 +29,12 @@ class Question:
 
 
 def questions(transcript: Transcript, known: KnownNames, limits: Limits) -> list[Question]:
-    """Every question about the words of `transcript`, in order of time; no two are about the same word."""
+    """Every question about the words of `transcript`, in order of time; no two are about the same word.
+
+    None in a language whose words nobody here can compare.
+    """
+    if not can_compare(transcript.language):
+        return []
     text = Text(transcript, known)
     odd = [i for i, segment in enumerate(text.segments) if set(segment.marks) & {"hallucination", "loop", "no-speech"}]
     sightings = [s for index in range(len(text.segments)) if index not in odd for s in by_sound(text, index, limits)]

@@ -44,11 +44,18 @@ def alike(one: str, other: str) -> float:
 def commonness(word: str, language: str) -> float:
     """The Zipf frequency of a word: about 6 "him", 5.2 "price", 3.8 "cone", 3.3 "Margot", 0 never seen.
 
-    Raises LookupError for a language of which nothing is known.
+    Raises LookupError for a language that `can_compare` does not know.
     """
     import wordfreq
 
     return wordfreq.zipf_frequency(word, language)
+
+
+def can_compare(language: str) -> bool:
+    """Whether `commonness` knows a language, and its words stand apart from each other."""
+    import wordfreq
+
+    return language in wordfreq.available_languages() and language not in ("ja", "ko", "zh")
 
 
 @lru_cache(maxsize=4096)

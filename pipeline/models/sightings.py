@@ -58,7 +58,7 @@ class Text:
     def __init__(self, transcript: Transcript, known: KnownNames) -> None:
         self.segments = transcript.segments
         self.written = transcript.source == "subtitles"
-        self.language = known.language
+        self.language = transcript.language
         self.forms = forms(known)
         self.names = {normal(form.text) for form in self.forms if form.kind != "thing"}
         self.spellings = {normal(form.text) for form in self.forms}

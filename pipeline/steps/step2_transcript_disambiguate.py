@@ -13,10 +13,13 @@ from pipeline.engine.step import StepConfig, step
 from pipeline.engine.work import Workspace
 from pipeline.models import speaking
 from pipeline.models.lexical import Question, questions
+from pipeline.models.phonetics import can_compare
 from pipeline.models.sightings import Limits
 from pipeline.schemas.story import Decision, Doubt, KnownNames, SettledTranscript
 from pipeline.schemas.timeline import Segment, Transcript
 from pipeline.schemas.wording import retimed
+
+UNCOMPARED = 'no word is questioned: nothing is known of how common words of the language "{}" are'
 
 
 class Config(StepConfig):
@@ -66,7 +69,10 @@ def settle(config: Config, transcript: Transcript, known: KnownNames) -> Settled
         segments=tuple(segments),
         decisions=tuple(taken),
         doubts=tuple(sorted(doubts, key=lambda doubt: (doubt.span.start, doubt.id))),
-        notes=transcript.notes,
+        notes=(
+            *transcript.notes,
+            *([] if can_compare(transcript.language) else [UNCOMPARED.format(transcript.language)]),
+        ),
     )
 
 

@@ -275,6 +275,18 @@ def test_a_marked_segment_is_not_asked_about():
     assert text_doubts(settle(Config(), marked, KNOWN)) == []
 
 
+def test_words_of_a_language_that_nobody_here_knows_stay_and_a_note_says_so():
+    settled = settle(Config(), transcript("So where is Dr. Cone?").model_copy(update={"language": "ja"}), KNOWN)
+    assert texts(settled) == ["So where is Dr. Cone?"]
+    assert settled.notes == ('no word is questioned: nothing is known of how common words of the language "ja" are',)
+
+
+def test_in_another_language_than_english_nothing_is_decided_only_asked():
+    settled = settle(Config(), transcript("Wo ist Dr. Cone?").model_copy(update={"language": "de"}), KNOWN)
+    assert texts(settled) == ["Wo ist Dr. Cone?"]
+    assert [doubt.heard for doubt in text_doubts(settled)] == ["Cone?"]
+
+
 # Speakers
 
 
