@@ -41,9 +41,9 @@ class Cut:
     stem: str
 
 
-def size_for(width: int, height: int) -> tuple[int, int]:
-    """(width, height) of a proxy for a picture shown at this size: at most 720 lines, even."""
-    scale = min(1.0, MAX_HEIGHT / height)
+def size_for(width: int, height: int, lines: int = MAX_HEIGHT) -> tuple[int, int]:
+    """(width, height) for a picture shown at this size: even, of at most `lines` lines."""
+    scale = min(1.0, lines / height)
     return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 

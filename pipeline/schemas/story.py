@@ -178,9 +178,9 @@ class ShotReference(Record):
     """What can be measured of one shot.
 
     `motion`: mean optical flow in frame widths a second. `camera`: what the flow says the camera does; `heading`,
-    where a pan or a tilt turns it. `warmth`: mean of red minus blue, -1 to 1. `contrast`: 1 is half black, half white. `scale` is
-    None where it cannot be told. `hash` is a 64-bit perceptual hash of the middle frame in hex; shots with the same
-    `look` group show nearly the same picture.
+    where a pan or a tilt turns it ("moving": in no one way, or it cannot be told). `warmth`: mean of red minus blue,
+    -1 to 1. `contrast`: 1 is half black, half white. `scale` is None where it cannot be told. `hash` is a 64-bit
+    perceptual hash of the middle frame in hex; shots with the same `look` group show nearly the same picture.
     """
 
     shot: int
