@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from pipeline.models.lexicon import normal
-from pipeline.schemas.timeline import Segment, Word
+from pipeline.schemas.timeline import Segment, Transcript, Word
 
 Place = tuple[int, int]
 """Index of a segment, index of a word in it."""
 
 APART_SECONDS = 1.5
 """Words further apart than this are not the same sound: Whisper's word times are seldom off by a second."""
+
+
+MISSED_WORDS, MISSED_PROBABILITY = 3, 0.5
+"""Less is no speech that the text lacks: told names, Whisper writes them into silence, at 0.00 to 0.17."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,14 @@ class Hearings:
 
     def agree(self, segment: int, first: int, last: int) -> bool:
         return all((segment, index) in self.same for index in range(first, last + 1))
+
+
+def missed(transcript: Transcript) -> Iterator[str]:
+    """What the second hearing is sure of and the text lacks, in words for the people who listen there."""
+    for words in compare(transcript.segments, transcript.biased).extra:
+        if len(words) >= MISSED_WORDS and fmean(word.probability for word in words) >= MISSED_PROBABILITY:
+            said = " ".join(word.text for word in words)
+            yield f'the text lacks what a second hearing has at {words[0].span.start:.1f} s: "{said}"'
 
 
 def compare(segments: Sequence[Segment], biased: Sequence[Word]) -> Hearings:

@@ -16,6 +16,8 @@ How = Literal["introduced", "addressed", "mentioned"]
 
 REPLY_SECONDS = 4.0
 """A line later than this is no answer."""
+AROUND = 5
+"""Lines before and after that may tell who is there."""
 _INTRODUCTIONS = ("i am", "i'm", "name is", "name's", "call me")
 _GREETINGS = "hey hi hello thanks you bye goodbye dear okay ok oh yes no well sorry please night morning"
 _CALLS = frozenset(_GREETINGS.split())
@@ -63,15 +65,15 @@ def guess(index: int, segments: Sequence[Segment], said: Sequence[Mention], ids:
     segment = segments[index]
     points = dict.fromkeys(ids, 0.0)
     evidence: list[str] = []
-    for mention in said:
+    around = [mention for mention in said if abs(mention.segment - index) <= AROUND]
+    for mention in around:
         apart = mention.segment - index
         name, other = mention.said, segments[mention.segment]
         near = abs(other.span.start - segment.span.end if apart > 0 else segment.span.start - other.span.end)
         if apart == 0:
-            points[mention.character] += {"introduced": INTRODUCED, "addressed": ADDRESSED, "mentioned": MENTIONED}[
-                mention.how
-            ]
-            evidence.append(_OF_THIS_LINE[mention.how].format(name))
+            value, sentence = _OF_THIS_LINE[mention.how]
+            points[mention.character] += value
+            evidence.append(sentence.format(name))
         elif abs(apart) == 1 and mention.how == "addressed" and near <= REPLY_SECONDS:
             points[mention.character] += ADDRESSED_BEFORE if apart < 0 else ADDRESSED_AFTER
             evidence.append(f'the line {"before" if apart < 0 else "after"} speaks to "{name}"')
@@ -79,11 +81,11 @@ def guess(index: int, segments: Sequence[Segment], said: Sequence[Mention], ids:
     if last and last.speaker in points and _goes_on(last, segment):
         points[last.speaker] += GOES_ON
         evidence.append(f"it goes on with the sentence of {last.speaker}")
-    for character in {m.character for m in said if abs(m.segment - index) <= 5} & set(points):
+    for character in {mention.character for mention in around} & set(points):
         points[character] += IS_NEAR
     scores = _softmax({**points, UNKNOWN: NOBODY_KNOWN})
     ranked = sorted(scores.items(), key=lambda item: -item[1])
-    proof = any(m.segment == index and m.how == "introduced" for m in said)
+    proof = any(m.segment == index and m.how == "introduced" for m in around)
     return Guess(tuple(ranked), tuple(dict.fromkeys(evidence)) or ("nothing in the dialogue tells",), proof)
 
 
@@ -105,10 +107,10 @@ def doubt(segment: Segment, guess: Guess, max_candidates: int) -> Doubt:
     )
 
 
-_OF_THIS_LINE: Mapping[How, str] = {
-    "introduced": 'says of themselves that they are "{}"',
-    "addressed": '"{}" is spoken to, and so does not speak',
-    "mentioned": '"{}" is spoken of, and so hardly speaks',
+_OF_THIS_LINE: Mapping[How, tuple[float, str]] = {
+    "introduced": (INTRODUCED, 'says of themselves that they are "{}"'),
+    "addressed": (ADDRESSED, '"{}" is spoken to, and so does not speak'),
+    "mentioned": (MENTIONED, '"{}" is spoken of, and so hardly speaks'),
 }
 
 

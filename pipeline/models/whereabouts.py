@@ -46,7 +46,9 @@ def place(scene: Sequence[Segment], before: Sequence[Segment], places: Sequence[
         words = [normal(word.text) for word in scene[spoken.segment].words]
         if _ELSEWHERE & set(words):
             continue
-        if _HERE & set(words[max(0, spoken.first - 3) : spoken.first]) or words[:2] == ["this", "is"]:
+        lead = scene[spoken.segment].words[max(0, spoken.first - 3) : spoken.first]
+        runs_on = not any(core(word.text)[2] for word in lead)
+        if runs_on and (_HERE & {normal(word.text) for word in lead} or words[:2] == ["this", "is"]):
             give(spoken, scene, HERE, 'somebody says that it is here: "{}"')
         elif spoken.whole and spoken.segment < OPENING_LINES and _is_set_off(scene[spoken.segment], spoken):
             give(spoken, scene, OPENS, 'the scene opens with "{}"')

@@ -4,7 +4,7 @@ A reading is taken only where it leads by `margin`, and each change is on record
 and the score. All other words stay byte for byte as they were heard, and doubtful ones go to the reviewer.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from pydantic import Field
 from pipeline.engine.step import StepConfig, step
 from pipeline.engine.work import Workspace
 from pipeline.models import speaking
+from pipeline.models.hearings import missed
 from pipeline.models.lexical import Question, questions
 from pipeline.models.phonetics import can_compare
 from pipeline.models.sightings import Limits
@@ -69,11 +70,14 @@ def settle(config: Config, transcript: Transcript, known: KnownNames) -> Settled
         segments=tuple(segments),
         decisions=tuple(taken),
         doubts=tuple(sorted(doubts, key=lambda doubt: (doubt.span.start, doubt.id))),
-        notes=(
-            *transcript.notes,
-            *([] if can_compare(transcript.language) else [UNCOMPARED.format(transcript.language)]),
-        ),
+        notes=(*transcript.notes, *_notes(transcript)),
     )
+
+
+def _notes(transcript: Transcript) -> Iterator[str]:
+    yield from missed(transcript)
+    if not can_compare(transcript.language):
+        yield UNCOMPARED.format(transcript.language)
 
 
 def _lead(doubt: Doubt) -> float:
