@@ -56,14 +56,15 @@ def run(
     config: Config, work: Workspace, *, episode: Episode, step1_scenes: Cuts, step2_bible: SpokenNames
 ) -> Transcript:
     video, language = episode.video.name, config.language or step2_bible.language
+    spoken = step2_bible.language if language == "auto" else language
     if not step1_scenes.has_audio and not config.allow_silent:
         raise ValueError(SILENT.format(video))
     written = None
     if config.text_source != "asr":
         beside = {file.name: work.open(file) for file in episode.subtitles}
-        written = subtitles.find(beside, work.open(episode.video), video, language, work.scratch, step2_bible.speakers)
+        written = subtitles.find(beside, work.open(episode.video), video, spoken, work.scratch, step2_bible.speakers)
         if written is None and config.text_source == "subtitles":
-            raise ValueError(UNWRITTEN.format(video, language, episode.id, language))
+            raise ValueError(UNWRITTEN.format(video, spoken, episode.id, spoken))
     recogniser = listening.Recogniser(config.model, config.revision, config.compute_type)
     decoding = asr.Decoding(
         language=None if language == "auto" else language,

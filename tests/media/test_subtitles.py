@@ -32,6 +32,8 @@ def test_a_cue_has_its_times_in_seconds(tmp_path):
         ("(whispering) Over here", "Over here"),
         ("[DOOR SLAMS]\nOver here", "Over here"),
         ("*sighs* Over here", "Over here"),
+        ("♪ La la ♪ Over here", "Over here"),
+        ("What the f**k is apartment # 5?", "What the f**k is apartment # 5?"),
     ],
 )
 def test_styling_and_sound_descriptions_are_stripped(tmp_path, raw, text):
@@ -40,7 +42,13 @@ def test_styling_and_sound_descriptions_are_stripped(tmp_path, raw, text):
 
 @pytest.mark.parametrize(
     ("raw", "reason"),
-    [("[door slams]", "sound description"), ("♪ La la la ♪", "song"), ("(SIGHS)", "sound description")],
+    [
+        ("[door slams]", "sound description"),
+        ("♪ La la la ♪", "song"),
+        ("♪La la", "song"),
+        ("# La la #", "song"),
+        ("(SIGHS)", "sound description"),
+    ],
 )
 def test_what_is_no_speech_is_dropped_and_counted(tmp_path, raw, reason):
     found = cues_of(tmp_path, "a.srt", SRT.format(raw))
