@@ -6,6 +6,18 @@ from pipeline.engine.step import Source, Step, check
 from pipeline.schemas.captions import ReviewSnapshot
 from pipeline.schemas.story import BibleSource
 from pipeline.schemas.timeline import Episode
+from pipeline.steps import (
+    step1_scenes,
+    step2_bible,
+    step2_caption,
+    step2_reviewed,
+    step2_scene_context,
+    step2_shot_reference,
+    step2_transcript_base,
+    step2_transcript_disambiguate,
+    step3_ltx2_data,
+    step3_wan21_package,
+)
 
 SOURCES = (
     Source("episode", Episode),
@@ -13,7 +25,18 @@ SOURCES = (
     Source("review", ReviewSnapshot, per="show"),
 )
 
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (
+    step1_scenes.run,
+    step2_bible.run,
+    step2_transcript_base.run,
+    step2_shot_reference.run,
+    step2_transcript_disambiguate.run,
+    step2_scene_context.run,
+    step2_caption.run,
+    step2_reviewed.run,
+    step3_ltx2_data.run,
+    step3_wan21_package.run,
+)
 
 check(SOURCES, STEPS)
 
@@ -23,7 +46,7 @@ def table() -> str:
     lines = ["| step | what it makes | for each | runs on | reads |", "| --- | --- | --- | --- | --- |"]
     for step in STEPS:
         module = sys.modules[step.function.__module__]
-        what = (module.__doc__ or "").splitlines()[0].partition(": ")[2].rstrip(".")
+        what = (module.__doc__ or "").splitlines()[0].partition(": ")[2].rstrip(".:")
         reads = ", ".join(need.producer for need in step.needs.values())
         lines.append(f"| `{step.name}` | {what} | {step.per} | {step.device} | {reads} |")
     return "\n".join(lines)

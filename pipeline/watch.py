@@ -3,11 +3,22 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+)
+from rich.text import Text
 
 from pipeline.engine.events import Reader
 
@@ -22,7 +33,7 @@ def bars(runs: Path, console: Console) -> Iterator[None]:
         TextColumn("{task.fields[step]:<31} {task.fields[unit]:<8}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        _Elapsed(),
         console=console,
         transient=False,
     )
@@ -45,6 +56,13 @@ def bars(runs: Path, console: Console) -> Iterator[None]:
             thread.join()
 
 
+class _Elapsed(ProgressColumn):
+    """The job's time so far; a job may pass its total several times, once for each kind of item."""
+
+    def render(self, task: Task) -> Text:
+        return Text(str(timedelta(seconds=int(task.elapsed or 0))), style="progress.elapsed")
+
+
 def _show(event: dict[str, Any], progress: Progress, tasks: dict[tuple[str, str], TaskID]) -> None:
     kind, node = event["event"], (event.get("step", ""), event.get("unit", ""))
     if kind == "job started":
@@ -61,5 +79,5 @@ def _show(event: dict[str, Any], progress: Progress, tasks: dict[tuple[str, str]
         progress.update(tasks[node], completed=total, total=total)
         progress.stop_task(tasks[node])
     elif kind == "job failed":
-        progress.stop_task(tasks[node])
+        progress.update(tasks[node], visible=False)
         progress.console.print(f"[red]failed[/] {node[0]} {node[1]}: {event['error']}", highlight=False)

@@ -83,7 +83,8 @@ def _schedule(
             lost = [each for each, _ in (*report.failed, *report.blocked) if each in needs]
             if lost:
                 waiting.remove(node)
-                why = f"waits for {_named(lost[0])}, which failed"
+                # Only the root cause: what waits for a waiting one would say the same once more.
+                why = dict(report.blocked).get(lost[0]) or f"waits for {_named(lost[0])}, which failed"
                 report.blocked.append((node, why))
                 events.emit("blocked", step=node[0], unit=node[1], why=why)
             elif (recipe := what.recipe(node)) is not None:

@@ -223,7 +223,7 @@ def test_a_failed_episode_leaves_the_others_done(toy):
     report = toy.call("run")
     assert report["failed"] == [["step1-read", "b", "invalid literal for int() with base 10: 'twenty'"]]
     assert [each for each in ALL if each[1] == "a"] == sorted(report["ran"], key=ALL.index)
-    assert ["step3-total", "show", "waits for step2-double of b, which failed"] in report["blocked"]
+    assert ["step3-total", "show", "waits for step1-read of b, which failed"] in report["blocked"]
     assert toy.states()["step1-read", "b"] == ("failed", "invalid literal for int() with base 10: 'twenty'")
     toy.tape("b", "10 20")
     assert ["step3-total", "show"] in toy.ran()
