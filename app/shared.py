@@ -80,9 +80,11 @@ def named(unit: UnitStatus) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`; a dash where it is not known."""
+    """`under 0.1 s`, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`; a dash where it is not known."""
     if seconds is None:
         return "–"
+    if seconds < 0.1:
+        return "under 0.1 s"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -106,6 +106,7 @@ def results(now: Snapshot) -> None:
             if chosen := chosen or shared.most_telling(now.units):
                 details(chosen)
             st.caption("Click a cell for another result.")
+    inside = f"{now.folder.resolve()}/"
     with table:
         st.dataframe(
             pd.DataFrame(
@@ -116,7 +117,7 @@ def results(now: Snapshot) -> None:
                         "State": f"{STATES[unit.state].mark} {unit.state}",
                         "Why": unit.why,
                         "Time": shared.duration(unit.seconds),
-                        "Store path": unit.store_path,
+                        "Store path, from the show's folder": unit.store_path and unit.store_path.removeprefix(inside),
                     }
                     for unit in now.units
                 ]

@@ -62,7 +62,7 @@ def panel(spies_copy, tmp_path):
 def test_the_pipeline_and_what_to_do_next_are_in_sight_on_a_laptop(browser, panel, tmp_path, scheme):
     page = browser.new_page(viewport=LAPTOP, color_scheme=scheme)
     errors = []
-    page.on("pageerror", errors.append)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(panel)
     picture = page.get_by_role("img", name="The pipeline")
     picture.wait_for()
@@ -70,7 +70,7 @@ def test_the_pipeline_and_what_to_do_next_are_in_sight_on_a_laptop(browser, pane
     box = picture.bounding_box()
     assert box["y"] + box["height"] <= LAPTOP["height"]
     assert box["x"] + box["width"] <= LAPTOP["width"]
-    assert picture.locator("text").all_inner_texts().count("step1") == 1
+    assert picture.locator("text").all_text_contents().count("step1") == 1
     assert picture.locator("g > title").count() == len(dag.STEPS) + len(dag.SOURCES)
     assert page.get_by_text("dailies run").first.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

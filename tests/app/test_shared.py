@@ -72,7 +72,15 @@ def test_the_result_shown_first_is_the_worst_or_else_the_last():
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(None, "–"), (0.42, "0.4 s"), (12, "12 s"), (200, "3 min 20 s"), (60, "1 min"), (7500, "2 h 5 min")],
+    [
+        (None, "–"),
+        (0.02, "under 0.1 s"),
+        (0.42, "0.4 s"),
+        (12, "12 s"),
+        (200, "3 min 20 s"),
+        (60, "1 min"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_durations_are_words(seconds, words):
     assert shared.duration(seconds) == words
