@@ -1,7 +1,7 @@
 """Everything that Dailies asks a Label Studio, here or elsewhere, and what its refusals mean."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ import httpx
 
 from pipeline.review import interface
 from pipeline.review.errors import LabelStudioError
-from pipeline.review.shown import MODEL_VERSION, Kind, ReviewTask
+from pipeline.review.shown import MODEL_VERSION, SLOTS, Kind, ReviewTask
 
 if TYPE_CHECKING:
     from label_studio_sdk.core.request_options import RequestOptions
@@ -230,15 +230,17 @@ class Client:
             found: dict[str, Any] = response.json()
             return found
 
-    def submit(self, task: dict[str, Any], result: list[dict[str, Any]], seconds: float) -> None:
-        """Send an annotation as the Submit button does."""
+    def submit(
+        self, task: Mapping[str, Any], result: Sequence[dict[str, Any]], seconds: float, *, skip: bool = False
+    ) -> None:
+        """Send an annotation as the Submit button does, or an empty one as the Skip button does."""
         with self._asking(f"to take the answer to task {task['id']}"):
             self._sdk.annotations.create(
                 task["id"],
-                result=result,
+                result=[] if skip else result,
                 lead_time=seconds,
-                parent_prediction=max((p["id"] for p in task["predictions"]), default=None),
-                was_cancelled=False,
+                parent_prediction=our_prediction(task)["id"],
+                was_cancelled=skip,
                 ground_truth=False,
                 request_options=ONCE,
             )
@@ -284,7 +286,17 @@ class Client:
         return f"{self.url} refused, asked {what} ({status}: {str(said)[:600]}){remedy}"
 
 
-# What the page of tasks shows at first: the queue's order, none of the archived, none of the editor's own fields.
+# What the page of tasks shows at first: the queue's order and what tells tasks apart; not what is archived, nor what
+# only the editor and Dailies read.
+_HIDDEN = [
+    *("tasks:" + name for name in ("inner_id", "annotations_results", "annotations_ids", "predictions_model_versions")),
+    *("tasks:" + name for name in ("predictions_results", "file_upload", "storage_filename", "created_at")),
+    *("tasks:" + name for name in ("updated_at", "updated_by", "total_predictions", "completed_at")),
+    *("tasks:" + name for name in ("avg_lead_time", "data.episode")),
+    *(f"tasks:data.{slot}_{field}" for slot in SLOTS for field in ("ask", "options")),
+    *("tasks:data." + name for name in ("video", "audio", "fps", "context", "speakers", "key", "rev", "clip_id")),
+    *("tasks:data." + name for name in ("frames_html", "dialogue_html", "bible_html", "why_html", "characters")),
+]
 _VIEW = {
     "title": "To review",
     "filters": {
@@ -292,11 +304,21 @@ _VIEW = {
         "items": [{"filter": "filter:tasks:data.archived", "operator": "empty", "type": "String", "value": "true"}],
     },
     "ordering": ["tasks:predictions_score"],
+    "hiddenColumns": {"explore": _HIDDEN, "labeling": _HIDDEN},
 }
 
 
 def _mark(show: str, kind: Kind) -> str:
     return f"[dailies:{show}:{kind}]"
+
+
+def our_prediction(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The prediction of a task that the editor opens. Raises LabelStudioError where somebody deleted it."""
+    ours = [prediction for prediction in task["predictions"] if prediction["model_version"] == MODEL_VERSION]
+    if not ours:
+        raise LabelStudioError(f"task {task['id']} has lost its prediction: push again")
+    found: dict[str, Any] = min(ours, key=lambda prediction: prediction["id"])
+    return found
 
 
 def _prediction(task: ReviewTask) -> dict[str, Any]:

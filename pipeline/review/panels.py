@@ -43,6 +43,11 @@ def dialogue(segments: Sequence[Segment], people: dict[str, str]) -> str:
     return "".join(f"<p><b>{escape(people.get(s.speaker or '', UNKNOWN))}</b>: {escape(s.text)}</p>" for s in segments)
 
 
+def hints(notes: Sequence[str]) -> str:
+    """What the machine says about its own caption."""
+    return "".join(f"<p>⚠ {escape(note)}</p>" for note in notes)
+
+
 def frames(clip: Clip, shots: Sequence[ShotReference], url: Url, most: int = 4) -> str:
     """Stills of the clip in order, at most `most`, spread evenly; each is titled with its moment in the clip."""
     stills = [f for shot in shots if shot.shot in clip.shots for f in shot.frames if clip.span.holds(f.at)]
@@ -76,7 +81,7 @@ def _place(scene: SceneContext, bible: Bible) -> str:
 def _cast(characters: Sequence[Character], people: dict[str, str], url: Url) -> str:
     if not characters:
         return "<p><i>Nobody is known to be in this scene.</i></p>"
-    return "<p>" + " ".join(f"{_picture(c, url)}{escape(people[c.id])}" for c in characters) + "</p>"
+    return "<p>" + "".join(f"<span>{_picture(c, url)}{escape(people[c.id])}</span>" for c in characters) + "</p>"
 
 
 def _described(character: Character, people: dict[str, str], url: Url) -> str:

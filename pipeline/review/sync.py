@@ -137,7 +137,8 @@ def _push(
         client.archive(task, "its clip is gone")
     for task in client.details(project, doubles):
         client.archive(task, "another task has the same key")
-    client.open_newest(project)
+    if wanted or standing:  # Label Studio refuses the name of predictions that it does not have.
+        client.open_newest(project)
     revived = sum(standing[task.key].archived for task in changed.values())
     return Pushed(
         kind=kind,

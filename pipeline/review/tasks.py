@@ -147,6 +147,7 @@ def caption_task(
     data = {
         "key": f"{references.episode}/{clip.id}#caption",
         **_about(clip, references.episode, url),
+        "why_html": panels.hints(caption.notes),
         "frames_html": panels.frames(clip, references.shots, url),
         "dialogue_html": panels.dialogue(segments, dict(people)),
         "bible_html": panels.bible_page(context, bible, dict(people), url),
