@@ -11,6 +11,7 @@ from statistics import fmean
 from pipeline.engine.records import Record
 from pipeline.models.quoting import worded
 from pipeline.schemas.captions import Caption, Quote
+from pipeline.schemas.story import Camera, Heading
 from pipeline.schemas.timeline import Probability
 
 DARK, DIM, BRIGHT = 0.12, 0.3, 0.6
@@ -22,10 +23,11 @@ UNSEEN_SCORE, UNNAMED_SCORE = 0.6, 0.7
 
 
 class Look(Record):
-    """What was measured of one shot of a clip. `scale` is None where it cannot be told."""
+    """What was measured of one shot of a clip. `scale` is None where it cannot be told, `faces` those found."""
 
     scale: str | None
-    camera: str
+    camera: Camera
+    heading: Heading | None = None
     brightness: Probability
     warmth: float
     faces: int
@@ -66,7 +68,7 @@ def write(facts: Facts) -> Caption:
     sentences = [*_picture(facts), *_people(facts)]
     last: Said | None = None
     for said in facts.said:
-        quote = Quote(segment=said.segment, speaker=_name(said, facts), text=_quotable(said.text))
+        quote = Quote(segment=said.segment, speaker=_name(said), text=_quotable(said.text))
         sentences.append(_line(said, last, quote, facts))
         quotes.append(quote)
         last = said
@@ -99,44 +101,49 @@ def _score(facts: Facts) -> float:
 
 
 def _picture(facts: Facts) -> list[str]:
-    if not facts.looks:
-        return [f"The scene plays at {facts.place}."] if facts.place else []
-    first, *others = facts.looks
     place = f" at {facts.place}" if facts.place else ""
+    if not facts.looks:
+        return [f"The scene plays{place}."] if place else []
+    first, *others = facts.looks
     light = _light(first)
     in_light = f" in {light}" if light else ""
-    shot, still = _shot(first), _STILLS[first.camera]
     if others:
         cut = _pick(facts.clip, "cuts", ("; then ", "; next, ", "; the film cuts to "))
-        shots = [f"{_shot(look)}{_change(first, look)}, {_STILLS[look.camera]}" for look in others]
-        return [_capital(f"{cut.join([f'{shot}{place}{in_light}, {still}', *shots])}.")]
-    wordings = [
-        f"{shot}{place}{in_light}, {still}.",
-        f"{_MOVES[first.camera]}{in_light}: {shot}{place}.",
-        f"{f'in {light}, ' if light else ''}{shot}{place}, {still}.",
-        f"{shot}{place}; {_MOVES[first.camera]}{f', and the picture is in {light}' if light else ''}.",
-    ]
+        shots = [f"{_shot(look)}{_change(first, look)}, the camera {_camera(look, 1)}" for look in others]
+        opening = f"{_shot(first)}{place}{in_light}, the camera {_camera(first, 1)}"
+        return [_capital(f"{cut.join([opening, *shots])}.")]
+    lead, shot = f"in {light}, " if light else "", _shot(first)
+    moves, moving = f"the camera {_camera(first, 0)}", f"the camera {_camera(first, 1)}"
+    if first.scale is None:
+        wordings = [
+            f"{moves}{place}{f', in {light}' if light else ''}.",
+            f"{lead}{moves}{place}.",
+            f"{f'{place[1:]}, ' if place else ''}{lead}{moves}.",
+        ]
+    else:
+        wordings = [
+            f"{shot}{place}{in_light}, {moving}.",
+            f"{lead}{shot}{place}, {moving}.",
+            f"{lead}{moves}: {shot}{place}.",
+            f"{shot}{place}; {moves}{f', and the picture is in {light}' if light else ''}.",
+        ]
     return [_capital(_pick(facts.clip, "picture", wordings))]
 
 
-_STILLS = {
-    "static": "the camera still",
-    "pan": "the camera panning",
-    "tilt": "the camera tilting",
-    "push in": "the camera pushing in",
-    "pull out": "the camera pulling back",
-    "handheld": "the camera handheld",
-    "moving": "the camera moving",
+_CAMERA = {
+    "static": ("holds still", "still"),
+    "pan": ("pans", "panning"),
+    "tilt": ("tilts", "tilting"),
+    "push in": ("pushes in", "pushing in"),
+    "pull out": ("pulls back", "pulling back"),
+    "handheld": ("sways in somebody's hands", "handheld"),
+    "moving": ("moves", "moving"),
 }
-_MOVES = {
-    "static": "the camera holds still",
-    "pan": "the camera pans",
-    "tilt": "the camera tilts",
-    "push in": "the camera pushes in",
-    "pull out": "the camera pulls back",
-    "handheld": "the handheld camera sways",
-    "moving": "the camera moves",
-}
+
+
+def _camera(look: Look, form: int) -> str:
+    """What the camera does, as a verb (0) or as a participle (1)."""
+    return f"{_CAMERA[look.camera][form]} {look.heading or ''}".rstrip()
 
 
 def _shot(look: Look) -> str:
@@ -173,10 +180,9 @@ def _people(facts: Facts) -> list[str]:
 # The dialogue
 
 
-def _name(said: Said, facts: Facts) -> str:
-    if said.speaker:
-        return said.speaker.name
-    return "someone" if any(look.faces for look in facts.looks) else "an unseen voice"
+def _name(said: Said) -> str:
+    """No face found does not mean that nobody is seen: an unknown speaker is someone, not an unseen voice."""
+    return said.speaker.name if said.speaker else "someone"
 
 
 def _quotable(text: str) -> str:

@@ -71,7 +71,9 @@ def gather(
         for character in bible.characters
     }
     looks = {
-        reference.shot: Look(**reference.model_dump(include={"scale", "camera", "brightness", "warmth", "faces"}))
+        reference.shot: Look(
+            **reference.model_dump(include={"scale", "camera", "heading", "brightness", "warmth", "faces"})
+        )
         for reference in references.shots
     }
     names = {place.id: place.name for place in bible.places}

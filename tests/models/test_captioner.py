@@ -35,8 +35,8 @@ def test_the_absence_of_speech_and_of_sound_is_stated():
     assert write(facts(looks=(), has_sound=False)).text == "There is no sound."
 
 
-def test_a_speaker_nobody_knows_is_unseen_only_where_no_face_is_in_view():
-    assert write(facts(said("Over here"))).text.endswith('An unseen voice says, "Over here".')
+def test_a_speaker_nobody_knows_is_someone():
+    assert write(facts(said("Over here"))).text.endswith('Someone says, "Over here".')
     assert 'One face is in view. Someone says, "Over here".' in write(facts(said("Over here"), looks=(CLOSE,))).text
 
 
@@ -51,9 +51,19 @@ def test_the_picture_is_told_in_several_wordings_that_all_say_the_same():
     pictures = {re.split(r"\. (?=N|There)", text)[0] for text in texts}
     assert pictures == {
         "A wide shot at Lantern Street in dim, warm light, the camera panning",
-        "The camera pans in dim, warm light: a wide shot at Lantern Street",
+        "In dim, warm light, the camera pans: a wide shot at Lantern Street",
         "In dim, warm light, a wide shot at Lantern Street, the camera panning",
         "A wide shot at Lantern Street; the camera pans, and the picture is in dim, warm light",
+    }
+
+
+def test_a_shot_of_no_known_scale_is_told_by_what_the_camera_does():
+    look = WIDE.model_copy(update={"scale": None, "heading": "left"})
+    texts = {write(facts(looks=(look,), clip=f"c{number}", place="Lantern Street")).text for number in range(40)}
+    assert {re.split(r"\. (?=N|There)", text)[0] for text in texts} == {
+        "The camera pans left at Lantern Street, in dim, warm light",
+        "In dim, warm light, the camera pans left at Lantern Street",
+        "At Lantern Street, in dim, warm light, the camera pans left",
     }
 
 
