@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import control, watch
+from pipeline.engine.run import Report
 from pipeline.review.errors import LabelStudioError
 
 if TYPE_CHECKING:
@@ -64,11 +65,15 @@ def status(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
     if as_json:
         _print_json([asdict(unit) for unit in units])
         return
-    table = Table("step", "unit", "state", "why", "seconds", box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("step", "unit", "state"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("why")
     for unit in units:
         state = f"[{STATE_STYLES[unit.state]}]{unit.state}[/]"
         seconds = "" if unit.seconds is None else f"{unit.seconds:.1f}"
-        table.add_row(unit.step, unit.unit, state, unit.why, seconds)
+        table.add_row(unit.step, unit.unit, state, seconds, unit.why)
     out.print(table, highlight=False)
 
 
@@ -143,6 +148,43 @@ def up(show: ShowOption = HERE) -> None:
     with _people(), serve(control.open_show(show)) as running:
         _print_running(running)
         _stay()
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="Go on to the datasets with a scripted reviewer, then end.")
+    ] = False,
+) -> None:
+    """Run the bundled show and put it into a browser: pipeline, Label Studio with its tasks, panel."""
+    from pipeline import demo as bundled
+
+    def say(line: str) -> None:
+        err.print(line, highlight=False)
+
+    def run(show: control.Show, step: str | None) -> Report:
+        runs = control.new_run_folder(show)
+        with watch.bars(runs, err):
+            return control.run(show, [step] if step else None, runs=runs)
+
+    with _people():
+        show = bundled.open_demo()
+        if not once:
+            with bundled.staying(show, run, say) as running:
+                _print_running(running)
+                _stay()
+            return
+        done = bundled.once(show, run, say)
+    table = Table("step", "unit", "state", "seconds", "store path", box=None, header_style="bold", pad_edge=False)
+    for unit in done.units:
+        state = "ran" if (unit.step, unit.unit) in done.ran else unit.state
+        table.add_row(unit.step, unit.unit, state, f"{unit.seconds or 0:.1f}", unit.store_path)
+    Console(width=max(out.width, 200)).print(table, highlight=False)
+    for line in done.wrong:
+        err.print(f"[red]wrong[/] {line}", highlight=False)
+    out.print(f"{len(done.ran)} steps ran, {len(done.units) - len(done.ran)} were fresh", highlight=False)
+    if done.wrong:
+        raise typer.Exit(1)
 
 
 def _print_running(running: "Running") -> None:

@@ -37,8 +37,9 @@ def review(
     """Empty the queues of both projects; a second call finds them empty and does nothing.
 
     `corrections`: words of a line -> what is typed in their place ("Bring cone" -> "Bring Cohen"; enough words that
-    only the wrong place matches). `picks`: what was heard -> the answer that is picked where a question offers both
-    ("cone" -> "Cohen"). `drop`: clip -> the reason it is dropped for. All else is accepted as it is.
+    only the wrong place matches). `picks`: words of a question -> the answer that is picked where it is offered
+    ("cone" -> "Cohen", "Over here, both of you" -> "Margaux"). `drop`: clip -> the reason it is dropped for. All else
+    is accepted as it is.
     """
     done = Answered()
 
@@ -103,12 +104,12 @@ def _type(result: list[Item], corrections: Mapping[str, str]) -> list[str]:
 
 
 def _pick(result: list[Item], data: Mapping[str, Any], picks: Mapping[str, str]) -> list[str]:
-    """Press the key of a right answer where a question offers it beside what was heard."""
+    """Press the key of a right answer where a question offers it."""
     choices = []
     for slot in SLOTS:
         labels = [option["value"] for option in data[f"{slot}_options"]]
         for heard, right in picks.items():
-            if heard in labels and right in labels:
+            if heard in data[f"{slot}_ask"] and right in labels:
                 result.append(_new(slot, "audio", right))
                 choices.append(f"{data[f'{slot}_ask']} {right}")
                 break

@@ -1,0 +1,133 @@
+"""`dailies demo`: the bundled show from video files to a browser full of tasks, or all the way to the datasets."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline import control
+from pipeline.control import UnitStatus
+from pipeline.engine.plan import SHOW
+from pipeline.engine.records import Record
+from pipeline.engine.run import Report
+from pipeline.review import scripted
+from pipeline.schemas.captions import Reviewed
+from pipeline.schemas.datasets import Ltx2Dataset, Wan21Package
+from pipeline.serve import Running, up
+from pipeline.settings import PROJECT
+from pipeline.show import Show, open_show
+
+SPIES = PROJECT / "examples" / "spies"
+
+MACHINE = "step2-caption"
+"""When this step is up to date, reviewers have all that they are shown."""
+
+# What the scripted reviewer knows better than the machine: a name in the words, the name of a speaker, and that the
+# first clip shows a title.
+PICKS = {"that price": "that, Pryce", "Over here, both of you": "Margaux"}
+DROP = {"s01e01_0000000": "titles or text"}
+
+Run = Callable[[Show, str | None], Report]
+"""Brings a step (None: every step) up to date, with whatever the caller shows meanwhile."""
+
+Say = Callable[[str], None]
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What `demo --once` did: every unit as it stands, how many of them ran now, and what is not as it should be."""
+
+    units: list[UnitStatus]
+    ran: frozenset[tuple[str, str]]
+    wrong: tuple[str, ...]
+
+
+def open_demo(folder: Path = SPIES) -> Show:
+    """The bundled show, on ports that are free. Raises ValueError where the show is not there."""
+    if not (folder / "show.toml").exists():
+        raise ValueError(f"the bundled show is not at {folder}: run the demo from a clone of the repository")
+    show = open_show(folder)
+    ports = {
+        name: _free(show.settings.host, getattr(show.settings, name)) for name in ("panel_port", "label_studio_port")
+    }
+    return replace(show, settings=show.settings.model_copy(update=ports))
+
+
+@contextmanager
+def staying(show: Show, run: Run, say: Say) -> Iterator[Running]:
+    """The show with its tasks in a running Label Studio, and the panel beside it, for the length of a `with`."""
+    _succeed(run(show, MACHINE))
+    say("starting Label Studio and the panel")
+    with up(show) as running:
+        control.push(show, log=say)
+        yield running
+
+
+def once(show: Show, run: Run, say: Say) -> Once:
+    """All of it without staying. Raises ValueError where a step fails, so that nothing half done looks like success."""
+    reports = [_succeed(run(show, MACHINE))]
+    say("starting Label Studio and the panel")
+    with up(show):
+        pushed = control.push(show, log=say)
+        say(f"{sum(each.created for each in pushed)} tasks pushed; the scripted reviewer answers what is open")
+        with control.label_studio(show) as client:
+            answered = scripted.review(client, show.file.name, picks=PICKS, drop=DROP)
+        say(f"{answered.tasks} tasks answered, {answered.accepted} of them as they were")
+        pulled, _ = control.pull(show)
+        again = control.push(show, log=say)
+    reports.append(_succeed(run(show, None)))
+    wrong = [f"unreadable answer: {line}" for line in pulled.unreadable]
+    wrong += [f"a second push wrote {each.writes} {each.kind}" for each in again if each.writes]
+    wrong += _expectations(show)
+    ran = frozenset(node for report in reports for node, _, _ in report.ran)
+    return Once(units=control.status(show), ran=ran, wrong=tuple(wrong))
+
+
+def _expectations(show: Show) -> Iterator[str]:
+    """What the reviewer did must be in the results; a sentence for each thing that is not."""
+    reviewed = _result(show, "step2-reviewed", Reviewed)
+    lines = [segment for clip in reviewed.clips for segment in clip.lines]
+    if not any("that, Pryce," in line.text for line in lines):
+        yield "the name that the reviewer corrected is not in the reviewed transcript"
+    if not any(line.speaker == "margaux" and line.text.startswith("Over here") for line in lines):
+        yield "the speaker that the reviewer named is not in the reviewed transcript"
+    for clip in DROP:
+        if clip not in {each.clip for each in reviewed.left_out}:
+            yield f"the dropped clip {clip} is not left out"
+    if not _result(show, "step3-ltx2-data", Ltx2Dataset).samples:
+        yield "the LTX-2 dataset has no samples"
+    if not _result(show, "step3-wan21-package", Wan21Package).samples:
+        yield "the Wan2.1 package has no samples"
+    stale = [unit for unit in control.status(show) if unit.state != "fresh"]
+    for unit in stale:
+        yield f"{unit.step} {unit.unit} is {unit.state}: {unit.why}"
+
+
+def _result(show: Show, step: str, kind: type[R]) -> R:
+    run = show.store.head(step, SHOW)
+    assert run is not None, f"{step} has no result"
+    return show.store.get(run.output, kind)
+
+
+def _succeed(report: Report) -> Report:
+    if report.failed:
+        (step, unit), message = report.failed[0]
+        raise ValueError(f"{step} of {unit} failed: {message}")
+    return report
+
+
+def _free(host: str, port: int) -> int:
+    """`port`, or the next one above it that nobody listens on."""
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                port += 1
+            else:
+                return port
