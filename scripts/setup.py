@@ -115,12 +115,14 @@ def build(folder: Path, lock: Path) -> None:
     """
     shutil.rmtree(folder, ignore_errors=True)
     count = sum("==" in line for line in lock.read_text(encoding="utf-8").splitlines())
-    say(f"installing {count} packages of {lock.name} into {folder} (minutes, once for each lock file)")
+    log = folder.with_name(f"{folder.name}.log")
+    say(f"installing {count} packages of {lock.name} into {folder}: minutes, once; to watch: tail -f {log}")
     began = time.monotonic()
     call(sys.executable, "-m", "venv", folder, remedy="no venv module here (Debian: apt-get install python3-venv)")
-    install = ("install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes")
-    call(python_of(folder), "-m", "pip", *install, "-r", lock, remedy=f"pip could not install {lock.name}")
-    call(python_of(folder), "-m", "pip", "check", remedy=f"{lock.name} contradicts itself: run make lock")
+    pip = (python_of(folder), "-m", "pip", "-qq", "--disable-pip-version-check", "--no-input")
+    what = ("--no-deps", "--require-hashes", "--log", log, "-r", lock)
+    call(*pip, "install", *what, remedy=f"pip could not install {lock.name}: see {log}")
+    call(*pip, "check", remedy=f"{lock.name} contradicts itself: run make lock")
     check_one_cv2(folder)
     seconds = round(time.monotonic() - began)
     marker = {"lock": lock.name, "python": sys.version.split()[0], "seconds": seconds}

@@ -29,14 +29,30 @@ def script():
 setup = script()
 
 
-@pytest.fixture(autouse=True)
-def _no_index(monkeypatch, tmp_path_factory):
+@pytest.fixture(autouse=True, scope="module")
+def _no_index(tmp_path_factory):
     """pip finds the test's own wheels and asks nobody else."""
-    shelf = tmp_path_factory.getbasetemp() / "shelf"
-    shelf.mkdir(exist_ok=True)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_CONFIG_FILE", os.devnull)
+        patch.setenv("PIP_NO_INDEX", "1")
+        patch.setenv("PIP_FIND_LINKS", str(tmp_path_factory.mktemp("shelf")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One cache for all tests here, as one user has: an environment takes seconds to make."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def lock(tmp_path_factory, _no_index):
+    return lock_of(tmp_path_factory.mktemp("locks"))
+
+
+@pytest.fixture
+def made(cache, lock):
+    return setup.ensure(cache, "tiny", lock)
 
 
 def lock_of(folder, name="tiny", version="1.0", hash_=None):
@@ -73,45 +89,38 @@ def clone_at(folder):
     return folder
 
 
-def test_a_lock_is_installed_once_and_found_again(tmp_path, capsys):
-    lock = lock_of(tmp_path)
-    made = setup.ensure(tmp_path / "cache", "tiny", lock)
+def test_a_lock_is_installed_once_and_found_again(cache, lock, made, capsys):
     assert setup.is_complete(made)
-    assert "installing 1 packages" in capsys.readouterr().out
-    assert setup.ensure(tmp_path / "cache", "tiny", lock) == made
+    assert setup.ensure(cache, "tiny", lock) == made
     assert capsys.readouterr().out == ""
 
 
-def test_a_changed_lock_is_another_environment_and_prune_keeps_the_right_one(tmp_path):
-    cache = tmp_path / "cache"
-    old = setup.ensure(cache, "tiny", lock_of(tmp_path))
+def test_a_changed_lock_is_another_environment_and_prune_keeps_the_right_one(cache, made, tmp_path):
     new = setup.ensure(cache, "tiny", lock_of(tmp_path, version="2.0"))
-    assert old != new
-    setup.prune(cache, keep=[new])
-    assert (old.exists(), new.exists()) == (False, True)
+    assert new != made
+    setup.prune(cache, keep=[made])
+    assert (made.exists(), new.exists()) == (True, False)
 
 
-def test_what_a_killed_setup_left_is_made_again(tmp_path):
-    lock = lock_of(tmp_path)
-    made = setup.ensure(tmp_path / "cache", "tiny", lock)
+def test_what_a_killed_setup_left_is_made_again(cache, lock, made):
     (made / setup.MARKER).unlink()
     (setup.packages_of(made) / "tiny.py").unlink()
-    assert setup.ensure(tmp_path / "cache", "tiny", lock) == made
+    assert setup.ensure(cache, "tiny", lock) == made
     assert (setup.packages_of(made) / "tiny.py").exists()
 
 
-def test_an_environment_whose_python_is_gone_is_made_again(tmp_path):
-    lock = lock_of(tmp_path)
-    made = setup.ensure(tmp_path / "cache", "tiny", lock)
-    setup.python_of(made).unlink()
-    setup.python_of(made).symlink_to("/nowhere/python")
+def test_an_environment_whose_python_is_gone_is_not_taken_for_complete(made):
+    python = setup.python_of(made)
+    target = python.readlink()
+    python.unlink()
+    python.symlink_to("/nowhere/python")
     assert not setup.is_complete(made)
-    setup.ensure(tmp_path / "cache", "tiny", lock)
+    python.unlink()
+    python.symlink_to(target)
     assert setup.is_complete(made)
 
 
-def test_two_setups_at_once_make_one_environment(tmp_path):
-    lock = lock_of(tmp_path)
+def test_two_setups_at_once_make_one_environment(lock, tmp_path):
     command = [sys.executable, "-c", ENSURE, SCRIPT, tmp_path / "cache", "tiny", lock]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate()[0] for process in both]
@@ -134,25 +143,25 @@ def test_two_builds_of_cv2_in_one_environment_are_refused(tmp_path):
         setup.check_one_cv2(tmp_path)
 
 
-def test_each_clone_runs_its_own_code_on_the_shared_packages(tmp_path):
-    cached = setup.ensure(tmp_path / "cache", "tiny", lock_of(tmp_path))
+def test_each_clone_runs_its_own_code_on_the_shared_packages(made, tmp_path):
     for name in ("one", "a clone with spaces"):
         clone = clone_at(tmp_path / name)
-        setup.link_project(clone, cached)
-        said = subprocess.run(
-            [clone / ".venv/bin/dailies", "run"], cwd="/", capture_output=True, text=True, check=True
-        ).stdout
+        setup.link_project(clone, made)
+        command = [clone / ".venv/bin/dailies", "run"]
+        said = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True).stdout
         assert said.strip() == f"{clone}/pipeline/__main__.py|1.0|True|run"
 
 
-def test_a_clone_that_is_linked_already_stays_as_it_is_until_the_lock_changes(tmp_path):
+def test_a_linked_clone_stays_as_it_is_until_its_environment_is_another(made, tmp_path):
     clone = clone_at(tmp_path / "clone")
-    setup.link_project(clone, setup.ensure(tmp_path / "cache", "tiny", lock_of(tmp_path)))
+    setup.link_project(clone, made)
     before = (clone / ".venv").stat().st_ino
-    setup.link_project(clone, setup.ensure(tmp_path / "cache", "tiny", lock_of(tmp_path)))
+    setup.link_project(clone, made)
     assert (clone / ".venv").stat().st_ino == before
-    setup.link_project(clone, setup.ensure(tmp_path / "cache", "tiny", lock_of(tmp_path, version="2.0")))
-    assert "|2.0|" in subprocess.run([clone / ".venv/bin/dailies"], capture_output=True, text=True, check=True).stdout
+    other = made.with_name("other")
+    other.symlink_to(made)
+    setup.link_project(clone, other)
+    assert (clone / ".venv/made-from").read_text().startswith(str(other))
     assert [path.name for path in clone.glob(".venv*")] == [".venv"]
 
 
