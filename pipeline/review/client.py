@@ -10,7 +10,7 @@ import httpx
 
 from pipeline.review import interface
 from pipeline.review.errors import LabelStudioError
-from pipeline.review.shown import MODEL_VERSION, SLOTS, Kind, ReviewTask
+from pipeline.review.shown import MODEL_VERSION, Kind, ReviewTask
 
 if TYPE_CHECKING:
     from label_studio_sdk.core.request_options import RequestOptions
@@ -125,7 +125,7 @@ class Client:
                     request_options=ONCE,
                 )
                 assert made.id is not None
-                self._sdk.views.create(project=made.id, data=_VIEW)
+                self._sdk.views.create(project=made.id, data=interface.VIEW)
             return self._project(made.id, new=True)
         with self._asking(f"for project {found.id}"):
             standing = self._sdk.projects.get(found.id)
@@ -177,8 +177,14 @@ class Client:
     def details(self, project: Project, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
         """The tasks of these ids whole, with annotations, drafts, predictions and meta."""
         for start in range(0, len(ids), DETAIL_PAGE):
-            chosen = {"selectedItems": {"all": False, "included": list(ids[start : start + DETAIL_PAGE])}}
-            yield from self._pages(project, DETAIL_PAGE, fields="all", query=json.dumps(chosen))
+            wanted = list(ids[start : start + DETAIL_PAGE])
+            chosen = {"selectedItems": {"all": False, "included": wanted}}
+            found = list(self._pages(project, DETAIL_PAGE, fields="all", query=json.dumps(chosen)))
+            if len(found) < len(wanted):
+                raise LabelStudioError(
+                    f"somebody deleted tasks of project {project.id} while they were read: try again"
+                )
+            yield from found
 
     def drafts(self, project: Project) -> int:
         """How many tasks have work that was not sent yet."""
@@ -203,13 +209,17 @@ class Client:
         The prediction goes first: `data.rev` says that all is done, so what is cut off between is done again.
         """
         ours = sorted(p["id"] for p in standing["predictions"] if p["model_version"] == MODEL_VERSION)
-        answered = any(not annotation["was_cancelled"] for annotation in standing["annotations"])
+        # Whether it is done is Label Studio's own to say, but for a task that comes back from the archive.
+        back: dict[str, Any] = {}
+        if standing["data"].get("archived"):
+            answered = any(not annotation["was_cancelled"] for annotation in standing["annotations"])
+            back = {"overlap": 1, "is_labeled": answered}
         with self._asking(f"to update {task.key}", "; the next push does it again"):
             if ours:
                 self._sdk.predictions.update(ours[0], result=task.result, score=task.score)
             else:
                 self._sdk.predictions.create(task=standing["id"], **_prediction(task), request_options=ONCE)
-            self._sdk.tasks.update(str(standing["id"]), data=task.data, meta=meta, overlap=1, is_labeled=answered)
+            self._sdk.tasks.update(str(standing["id"]), data=task.data, meta=meta, **back)
 
     def archive(self, standing: dict[str, Any], why: str) -> None:
         """Take a task out of the queue for good; it stays, with all work on it, and can come back."""
@@ -247,9 +257,14 @@ class Client:
 
     def _pages(self, project: Project, size: int, **query: Any) -> Iterator[dict[str, Any]]:
         with self._asking(f"for the tasks of project {project.id}"):
-            tasks: Iterable[Any] = self._sdk.tasks.list(project=project.id, page_size=size, **query)
-            for task in tasks:
+            pages: Any = self._sdk.tasks.list(project=project.id, page_size=size, **query)
+            missing = pages.response.total or 0
+            for task in pages:
+                missing -= 1
                 yield task.dict()
+        # The SDK takes "not found" for the end of the pages, also where the project was deleted between two of them.
+        if missing > 0:
+            raise LabelStudioError(f"{missing} tasks of project {project.id} went away while they were read: try again")
 
     def _project(self, id_: int, *, new: bool = False) -> Project:
         return Project(id_, f"{self.url}/projects/{id_}/data", new)
@@ -284,28 +299,6 @@ class Client:
             return f"{self.url} does not have what was asked {what}: somebody deleted it meanwhile; push again"
         said = body.get("validation_errors") or body.get("detail") if isinstance(body, dict) else body
         return f"{self.url} refused, asked {what} ({status}: {str(said)[:600]}){remedy}"
-
-
-# What the page of tasks shows at first: the queue's order and what tells tasks apart; not what is archived, nor what
-# only the editor and Dailies read.
-_HIDDEN = [
-    *("tasks:" + name for name in ("inner_id", "annotations_results", "annotations_ids", "predictions_model_versions")),
-    *("tasks:" + name for name in ("predictions_results", "file_upload", "storage_filename", "created_at")),
-    *("tasks:" + name for name in ("updated_at", "updated_by", "total_predictions", "completed_at")),
-    *("tasks:" + name for name in ("avg_lead_time", "data.episode")),
-    *(f"tasks:data.{slot}_{field}" for slot in SLOTS for field in ("ask", "options")),
-    *("tasks:data." + name for name in ("video", "audio", "fps", "context", "speakers", "key", "rev", "clip_id")),
-    *("tasks:data." + name for name in ("frames_html", "dialogue_html", "bible_html", "why_html", "characters")),
-]
-_VIEW = {
-    "title": "To review",
-    "filters": {
-        "conjunction": "and",
-        "items": [{"filter": "filter:tasks:data.archived", "operator": "empty", "type": "String", "value": "true"}],
-    },
-    "ordering": ["tasks:predictions_score"],
-    "hiddenColumns": {"explore": _HIDDEN, "labeling": _HIDDEN},
-}
 
 
 def _mark(show: str, kind: Kind) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from pipeline.review.shown import Kind, ReviewTask
+from pipeline.review.shown import SLOTS, Kind, ReviewTask
 
 FOLDER = Path(__file__).parents[2] / "labeling_configs"
 _FILES: dict[Kind, str] = {"transcripts": "transcript.xml", "captions": "caption.xml"}
@@ -20,6 +20,27 @@ DISARMED = {
 
 Section and name as Label Studio's page of hotkeys has them; without the section it stores and ignores them.
 """
+
+# What the page of tasks shows at first: the queue's order and what tells tasks apart; not what is archived, nor what
+# only the editor and Dailies read.
+_HIDDEN = [
+    *("tasks:" + name for name in ("inner_id", "annotations_results", "annotations_ids", "predictions_model_versions")),
+    *("tasks:" + name for name in ("predictions_results", "file_upload", "storage_filename", "created_at")),
+    *("tasks:" + name for name in ("updated_at", "updated_by", "total_predictions", "completed_at")),
+    *("tasks:" + name for name in ("avg_lead_time", "data.episode")),
+    *(f"tasks:data.{slot}_{field}" for slot in SLOTS for field in ("ask", "options")),
+    *("tasks:data." + name for name in ("video", "audio", "fps", "context", "speakers", "key", "rev", "clip_id")),
+    *("tasks:data." + name for name in ("frames_html", "dialogue_html", "bible_html", "why_html", "characters")),
+]
+VIEW: dict[str, Any] = {
+    "title": "To review",
+    "filters": {
+        "conjunction": "and",
+        "items": [{"filter": "filter:tasks:data.archived", "operator": "empty", "type": "String", "value": "true"}],
+    },
+    "ordering": ["tasks:predictions_score"],
+    "hiddenColumns": {"explore": _HIDDEN, "labeling": _HIDDEN},
+}
 
 
 @cache

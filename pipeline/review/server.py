@@ -16,13 +16,15 @@ from pathlib import Path
 
 import httpx
 import portalocker
+import psutil
 
 from pipeline.review.errors import LabelStudioError
 from pipeline.review.interface import DISARMED
 
 DATABASE = "label_studio.sqlite3"
+PID = "server.pid"
 
-# The first start makes 600 tables' worth of migrations: 27 s on two idle cores, and a laptop may be slow and busy.
+# The first start runs all of Label Studio's migrations: 27 s on two idle cores, and a laptop may be slow and busy.
 START_SECONDS = 300.0
 STOP_SECONDS = 15.0
 
@@ -73,7 +75,7 @@ def running(
     login = _login(data, email)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     with _alone(data, url, login):
-        _check_port(host, port, url, login)
+        _check_port(host, port)
         variables = _environment(data, document_root, login) | dict(environment or {})
         on_sqlite = "DJANGO_DB" not in variables
         if templates and on_sqlite and not (data / DATABASE).exists():
@@ -91,11 +93,13 @@ def running(
                 # Its own group: Ctrl-C reaches us alone, and we stop it when we are done with it.
                 start_new_session=True,
             )
+        (data / PID).write_text(str(process.pid))
         try:
             _wait(process, url, login, data, log)
             yield Server(url, login, process.pid, log)
         finally:
             _stop(process)
+            (data / PID).unlink(missing_ok=True)
 
 
 def answers(url: str, login: Login) -> bool:
@@ -169,13 +173,28 @@ def _alone(data: Path, url: str, login: Login) -> Iterator[None]:
             raise LabelStudioError(
                 f"the Label Studio of {data} runs already{where}: use it, or stop it first"
             ) from None
+        _check_orphan(data)
         yield
 
 
-def _check_port(host: str, port: int, url: str, login: Login) -> None:
+def _check_orphan(data: Path) -> None:
+    """Where Dailies was killed, its Label Studio lives on, though nobody holds the lock."""
+    path = data / PID
+    if not path.exists():
+        return
+    try:
+        orphan = psutil.Process(int(path.read_text()))
+        ours = any("label-studio" in word for word in orphan.cmdline())
+    except (psutil.NoSuchProcess, ValueError):
+        return
+    if ours:
+        raise LabelStudioError(
+            f"the Label Studio of {data} still runs, left by a killed program: `kill -- -{orphan.pid}` stops it"
+        )
+
+
+def _check_port(host: str, port: int) -> None:
     """Label Studio itself would quietly move to the next free port."""
-    if answers(url, login):
-        raise LabelStudioError(f"this show's Label Studio still runs at {url}, left by a killed program: stop it first")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -358,6 +358,13 @@ def test_a_second_server_on_the_same_data_is_refused(label_studio, tmp_path):
         pass
 
 
+def test_a_server_left_by_a_killed_program_is_named_with_the_way_to_stop_it(label_studio, tmp_path):
+    (tmp_path / "server.pid").write_text(str(label_studio.pid))
+    start = server.running(Settings().label_studio_executable, tmp_path, tmp_path / "media", port=_free_port())
+    with pytest.raises(LabelStudioError, match=f"kill -- -{label_studio.pid}"), start:
+        pass
+
+
 def test_a_missing_executable_names_the_remedy(tmp_path):
     start = server.running(tmp_path / "no" / "label-studio", tmp_path / "ls", tmp_path / "media")
     with pytest.raises(LabelStudioError, match="make setup"), start:
