@@ -124,7 +124,7 @@ def groups(hashes: Sequence[Sequence[str]]) -> list[int]:
 
 def perceptual_hash(picture: Picture) -> str:
     """64 bits in hex, by the picture's low frequencies."""
-    import imagehash  # type: ignore[import-untyped]
+    import imagehash
     from PIL import Image
 
     return str(imagehash.phash(Image.fromarray(picture)))
@@ -135,9 +135,10 @@ class Watcher:
     """Gathers one shot's measures frame by frame, keeping only three stills and the last small picture."""
 
     span: Span
-    stills: dict[str, Still] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
     light: list[tuple[float, float, float]] = field(default_factory=list)
+    _sharpest: dict[str, Still] = field(default_factory=dict)
+    _first: Still | None = None
     _seen: tuple[float, Picture] | None = None
 
     def add(self, time: float, picture: Picture) -> None:
@@ -146,9 +147,11 @@ class Watcher:
 
         share = (time - self.span.start) / self.span.seconds
         where = next((name for name, (low, high) in WINDOWS.items() if low <= share <= high), None)
-        if where is not None or not self.stills:
-            # A shot of a few frames may have none in any window: then its first stands for the middle.
-            self._keep_if_sharper(where or "middle", time, picture)
+        if where is not None or self._first is None:
+            still = _still(where or "middle", time, picture)
+            self._first = self._first or still
+            if where is not None and (where not in self._sharpest or still.sharpness > self._sharpest[where].sharpness):
+                self._sharpest[where] = still
         if self._seen is None or time - self._seen[0] >= 1 / FLOW_FPS - 1e-3:
             height = max(32, round(picture.shape[0] * FLOW_WIDTH / picture.shape[1]))
             small = cv2.resize(picture, (FLOW_WIDTH, height), interpolation=cv2.INTER_AREA)
@@ -159,13 +162,11 @@ class Watcher:
                 self.moves.append(_move(self._seen[1], grey, time - self._seen[0]))
             self._seen = (time, grey)
 
-    def _keep_if_sharper(self, where: str, time: float, picture: Picture) -> None:
-        import cv2
-
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
-        if where not in self.stills or sharpness > self.stills[where].sharpness:
-            self.stills[where] = Still(where, time, picture, sharpness, float(grey.mean()) / 255)
+    @property
+    def stills(self) -> list[Still]:
+        """The sharpest frame of each part, in order of time; of a shot too short for parts, its first; else none."""
+        fallback = [self._first] if self._first is not None else []
+        return sorted(self._sharpest.values(), key=lambda still: still.at) or fallback
 
     @property
     def brightness(self) -> float:
@@ -189,11 +190,18 @@ class Watcher:
         return sum(move.flow for move in self.moves) / seconds if seconds else 0.0
 
 
+def _still(where: str, time: float, picture: Picture) -> Still:
+    import cv2
+
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return Still(where, time, picture, float(cv2.Laplacian(grey, cv2.CV_32F).var()), float(grey.mean()) / 255)
+
+
 def _move(before: Picture, after: Picture, seconds: float) -> Move:
     import cv2
     import numpy as np
 
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(before, after, None)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(before, after, None)  # type: ignore[call-overload]
     height, width = before.shape
     rows, columns = np.mgrid[4:height:6, 4:width:6]
     points = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float32)

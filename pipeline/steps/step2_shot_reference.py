@@ -70,7 +70,7 @@ def watched(frames: "Iterable[tuple[float, looks.Picture]]", shots: Sequence[Sho
 
 
 def _measured(config: Config, work: Workspace, episode: str, watcher: looks.Watcher) -> Measured:
-    stills = sorted(watcher.stills.values(), key=lambda still: still.at)
+    stills = watcher.stills
     if not stills:
         raise ValueError(f"{episode}: no frame can be decoded from {watcher.span.start} to {watcher.span.end} s")
     found = [faces.heights(still.picture) for still in stills]
