@@ -1,12 +1,15 @@
 """The labeling configs, and the proof that a task fits its config before it leaves."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from pipeline.review.shown import SLOTS, Kind, ReviewTask
+
+if TYPE_CHECKING:
+    from label_studio_sdk.label_interface.interface import LabelInterface
 
 FOLDER = Path(__file__).parents[2] / "labeling_configs"
 _FILES: dict[Kind, str] = {"transcripts": "transcript.xml", "captions": "caption.xml"}
@@ -60,17 +63,24 @@ def check(task: ReviewTask) -> None:
 
     Label Studio itself takes nearly anything and then shows an empty or a broken screen.
     """
-    from label_studio_sdk.label_interface.interface import LabelInterface
-
     missing = sorted(name for name in fields(config(task.kind)) if name not in task.data)
     if missing:
         raise ValueError(f"{task.key}: {_FILES[task.kind]} shows ${missing[0]}, which the task lacks")
-    interface = LabelInterface(expanded(config(task.kind), task.data))
+    interface = _parsed(expanded(config(task.kind), task.data))
     prediction = {"model_version": "", "score": task.score, "result": task.result}
     for problem in interface.validate_prediction(prediction, return_errors=True):  # type: ignore[no-untyped-call]
         raise ValueError(f"{task.key}: the prediction does not fit {_FILES[task.kind]}: {_named(problem, task)}")
 
 
+@lru_cache(maxsize=64)
+def _parsed(xml: str) -> "LabelInterface":
+    """Parsing takes longer than validating, and most tasks of a show have the same lists."""
+    from label_studio_sdk.label_interface.interface import LabelInterface
+
+    return LabelInterface(xml)
+
+
+@cache
 def fields(xml: str) -> set[str]:
     """The task fields that a config reads (`value="$title"` reads `title`)."""
     values = (value for element in ElementTree.fromstring(xml).iter() for value in element.attrib.values())
