@@ -26,6 +26,7 @@ lint:  ## Check style, types and layers only
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(RUN) -m mypy scripts
 	$(RUN) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
 
 format:  ## Put the code into the house's format

@@ -149,7 +149,7 @@ def advice(units: Sequence[UnitStatus], links: Sequence[Link]) -> Advice:
         rest = len(by_state["missing"]) + len(by_state["stale"])
         return Advice(STATES["running"], headline, f"{rest} more to go after that. This page follows along.")
     if todo := [unit for unit in units if unit.state in {"stale", "missing"}]:
-        headline = f"{len(todo)} of {len(units)} results are to be made"
+        headline = f"{len(todo)} of {len(units)} results to make"
         return Advice(worst(todo), headline, f"First {named(todo[0])}: {todo[0].why}", "dailies run")
     if not links:
         detail = "Send it to the reviewers in Label Studio, which `dailies up` starts."

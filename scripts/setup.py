@@ -86,8 +86,7 @@ def cache_folder() -> Path:
 
 def ensure(cache: Path, name: str, lock: Path) -> Path:
     """The complete cached environment of a lock file; made if there is none. Safe to call twice at once."""
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
-    folder = cache / f"{name}-{sysconfig.get_python_version()}-{digest}"
+    folder = cache / f"{name}-{sysconfig.get_python_version()}-{digest_of(lock)}"
     if is_complete(folder):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
@@ -95,6 +94,13 @@ def ensure(cache: Path, name: str, lock: Path) -> Path:
         if not is_complete(folder):  # another setup may have made it while this one waited
             build(folder, lock)
     return folder
+
+
+def digest_of(lock: Path) -> str:
+    """What the lock installs, in twelve digits; its comments, which say who wants a package, do not count."""
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.lstrip().startswith("#")]
+    return hashlib.sha256("\n".join(pins).encode()).hexdigest()[:12]
 
 
 def is_complete(folder: Path) -> bool:
@@ -120,7 +126,7 @@ def build(folder: Path, lock: Path) -> None:
     began = time.monotonic()
     call(sys.executable, "-m", "venv", folder, remedy="no venv module here (Debian: apt-get install python3-venv)")
     pip = (python_of(folder), "-m", "pip", "-qq", "--disable-pip-version-check", "--no-input")
-    what = ("--no-deps", "--require-hashes", "--log", log, "-r", lock)
+    what = ("--no-deps", "--require-hashes", "--progress-bar", "off", "--log", log, "-r", lock)
     call(*pip, "install", *what, remedy=f"pip could not install {lock.name}: see {log}")
     call(*pip, "check", remedy=f"{lock.name} contradicts itself: run make lock")
     check_one_cv2(folder)

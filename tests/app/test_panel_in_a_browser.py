@@ -72,7 +72,7 @@ def test_the_pipeline_and_what_to_do_next_are_in_sight_on_a_laptop(browser, pane
     assert box["x"] + box["width"] <= LAPTOP["width"]
     assert picture.locator("text").all_text_contents().count("step1") == 1
     assert picture.locator("g > title").count() == len(dag.STEPS) + len(dag.SOURCES)
-    assert page.get_by_text("dailies run").first.is_visible()
+    page.get_by_text("dailies run").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     light, dark = "rgb(252, 251, 248)", "rgb(22, 24, 29)"
     assert page.locator("[data-testid=stApp]").evaluate("e => getComputedStyle(e).backgroundColor") == (

@@ -44,7 +44,7 @@ def test_what_runs_is_left_alone():
 def test_what_is_to_be_made_starts_with_its_root_cause():
     units = [unit("a", "e1", "stale", "setting beam_size: 5 → 1"), unit("b", "show", "missing", "waits for a")]
     advice = shared.advice([*FRESH, *units], [])
-    assert advice.headline == "2 of 4 results are to be made"
+    assert advice.headline == "2 of 4 results to make"
     assert advice.detail == "First a of e1: setting beam_size: 5 → 1"
 
 

@@ -102,6 +102,12 @@ def test_a_changed_lock_is_another_environment_and_prune_keeps_the_right_one(cac
     assert (made.exists(), new.exists()) == (True, False)
 
 
+def test_a_changed_comment_in_a_lock_is_the_same_environment(lock, tmp_path):
+    commented = tmp_path / "commented.lock"
+    commented.write_text("# made by hand\n" + lock.read_text() + "    # via somebody\n")
+    assert setup.digest_of(commented) == setup.digest_of(lock)
+
+
 def test_what_a_killed_setup_left_is_made_again(cache, lock, made):
     (made / setup.MARKER).unlink()
     (setup.packages_of(made) / "tiny.py").unlink()
