@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from pipeline import control, watch
+from pipeline import control
 from pipeline.engine.run import Report
+from pipeline.printing import bars, err, line, out, table
 from pipeline.review.errors import LabelStudioError
 
 if TYPE_CHECKING:
@@ -31,10 +30,6 @@ app = typer.Typer(
 store_app = typer.Typer(help="Look after the store: check it, free space.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 
-out, err = Console(), Console(stderr=True)
-
-STATE_STYLES = {"fresh": "green", "stale": "yellow", "missing": "dim", "failed": "red", "running": "cyan"}
-
 ShowOption = Annotated[Path, typer.Option("--show", "-s", help="The show's folder.", envvar="DAILIES_SHOW")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 HERE = Path()
@@ -46,15 +41,29 @@ def _people() -> Iterator[None]:
     try:
         yield
     except (ValueError, LabelStudioError) as error:
-        err.print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
+        line("error", f" {error}", console=err)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        err.print("stopped; what was finished is kept")
+        line("stopped; what was finished is kept", console=err)
         raise typer.Exit(130) from None
 
 
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, default=str))
+
+
+def _tell(message: str) -> None:
+    line(message, console=err)
+
+
+def _run(show: control.Show, steps: list[str] | None, episodes: list[str] | None = None) -> Report:
+    runs = control.new_run_folder(show)
+    with bars(runs):
+        report = control.run(show, steps, episodes, runs=runs)
+    if report.failed:
+        blocked = f"; {len(report.blocked)} that wait for them were not tried" if report.blocked else ""
+        _tell(f"{len(report.failed)} failed{blocked}; logs: {runs}")
+    return report
 
 
 @app.command()
@@ -64,17 +73,9 @@ def status(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
         units = control.status(control.open_show(show))
     if as_json:
         _print_json([asdict(unit) for unit in units])
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("step", "unit", "state"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("why")
-    for unit in units:
-        state = f"[{STATE_STYLES[unit.state]}]{unit.state}[/]"
-        seconds = "" if unit.seconds is None else f"{unit.seconds:.1f}"
-        table.add_row(unit.step, unit.unit, state, seconds, unit.why)
-    out.print(table, highlight=False)
+    else:
+        rows = [(u.step, u.unit, u.state, "" if u.seconds is None else f"{u.seconds:.1f}", u.why) for u in units]
+        table(("step", "unit", "state", "seconds", "why"), rows)
 
 
 @app.command()
@@ -82,11 +83,11 @@ def why(step: str, unit: Annotated[str | None, typer.Argument()] = None, show: S
     """Say why a step is not fresh: the file, the setting or the input that changed, with old and new value."""
     with _people():
         for each in control.why(control.open_show(show), step, unit):
-            out.print(f"{each.step} {each.unit}: [{STATE_STYLES[each.state]}]{each.state}[/]", highlight=False)
+            line(f"{each.step} {each.unit}: ", each.state)
             for cause in each.why.split("; ") if each.why else ():
-                out.print(f"  {cause}", highlight=False, markup=False, soft_wrap=True)
+                line(f"  {cause}")
             if each.store_path:
-                out.print(f"  [dim]{each.store_path}[/]", highlight=False, soft_wrap=True)
+                line(f"  {each.store_path}")
 
 
 @app.command()
@@ -98,22 +99,12 @@ def run(
 ) -> None:
     """Bring steps up to date: run what is missing or stale, and nothing else. Exit code 1 if a job failed."""
     with _people():
-        opened = control.open_show(show)
-        runs = control.new_run_folder(opened)
-        with watch.bars(runs, err):
-            report = control.run(opened, steps or None, episode or None, runs=runs)
+        report = _run(control.open_show(show), steps or None, episode or None)
     if as_json:
-        _print_json(
-            {
-                "ran": [list(node) for node, _, _ in report.ran],
-                "fresh": len(report.fresh),
-                "failed": [[*node, message] for node, message in (*report.failed, *report.blocked)],
-            }
-        )
+        failed = [[*node, message] for node, message in (*report.failed, *report.blocked)]
+        _print_json({"ran": [list(node) for node, _, _ in report.ran], "fresh": len(report.fresh), "failed": failed})
     else:
-        out.print(f"{len(report.ran)} ran, {len(report.fresh)} were fresh", highlight=False)
-        if report.failed:
-            err.print(f"{len(report.failed)} failed; logs: {runs}", highlight=False, soft_wrap=True)
+        line(f"{len(report.ran)} ran, {len(report.fresh)} were fresh")
     if report.failed:
         raise typer.Exit(1)
 
@@ -122,9 +113,9 @@ def run(
 def push(show: ShowOption = HERE) -> None:
     """Give the reviewers their tasks. Pushing again changes only what changed; people's work is never touched."""
     with _people():
-        for each in control.push(control.open_show(show), log=lambda line: err.print(line, highlight=False)):
+        for each in control.push(control.open_show(show), log=_tell):
             counts = f"{each.created} new, {each.updated} updated, {each.unchanged} unchanged, {each.archived} archived"
-            out.print(f"{each.kind}: {counts}  {each.project.url}", highlight=False, soft_wrap=True)
+            line(f"{each.kind}: {counts}  {each.project.url}")
 
 
 @app.command()
@@ -132,10 +123,9 @@ def pull(show: ShowOption = HERE) -> None:
     """Take a snapshot of what the reviewers decided. Exit code 1 if an answer cannot be read."""
     with _people():
         pulled, is_new = control.pull(control.open_show(show))
-    news = "a new snapshot" if is_new else "nothing new"
-    out.print(f"{len(pulled.snapshot.decisions)} decisions: {news}", highlight=False)
-    for line in pulled.unreadable:
-        err.print(f"[red]unreadable[/] {line}", highlight=False, soft_wrap=True)
+    line(f"{len(pulled.snapshot.decisions)} decisions: {'a new snapshot' if is_new else 'nothing new'}")
+    for unreadable in pulled.unreadable:
+        line("error", f" cannot be read: {unreadable}", console=err)
     if pulled.unreadable:
         raise typer.Exit(1)
 
@@ -146,8 +136,19 @@ def up(show: ShowOption = HERE) -> None:
     from pipeline.serve import up as serve
 
     with _people(), serve(control.open_show(show)) as running:
-        _print_running(running)
-        _stay()
+        _stay(running)
+
+
+def _stay(running: "Running") -> None:
+    """Say where everything is, then wait for Ctrl-C or a polite kill."""
+    line(f"panel         {running.panel}")
+    line(f"Label Studio  {running.label_studio}")
+    if running.login:
+        line(f"  log in as   {running.login.email}  {running.login.password}")
+    line("Ctrl-C stops both")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 @app.command()
@@ -155,51 +156,31 @@ def demo(
     once: Annotated[
         bool, typer.Option("--once", help="Go on to the datasets with a scripted reviewer, then end.")
     ] = False,
+    folder: Annotated[Path | None, typer.Option("--show", "-s", help="A copy of the bundled show.")] = None,
 ) -> None:
     """Run the bundled show and put it into a browser: pipeline, Label Studio with its tasks, panel."""
     from pipeline import demo as bundled
 
-    def say(line: str) -> None:
-        err.print(line, highlight=False)
-
-    def run(show: control.Show, step: str | None) -> Report:
-        runs = control.new_run_folder(show)
-        with watch.bars(runs, err):
-            return control.run(show, [step] if step else None, runs=runs)
+    def bring(show: control.Show, step: str | None) -> Report:
+        return _run(show, [step] if step else None)
 
     with _people():
-        show = bundled.open_demo()
+        show = bundled.open_demo(folder or bundled.SPIES)
         if not once:
-            with bundled.staying(show, run, say) as running:
-                _print_running(running)
-                _stay()
+            with bundled.staying(show, bring, _tell) as running:
+                _stay(running)
             return
-        done = bundled.once(show, run, say)
-    table = Table("step", "unit", "state", "seconds", "store path", box=None, header_style="bold", pad_edge=False)
+        done = bundled.once(show, bring, _tell)
+    rows = []
     for unit in done.units:
         state = "ran" if (unit.step, unit.unit) in done.ran else unit.state
-        table.add_row(unit.step, unit.unit, state, f"{unit.seconds or 0:.1f}", unit.store_path)
-    Console(width=max(out.width, 200)).print(table, highlight=False)
-    for line in done.wrong:
-        err.print(f"[red]wrong[/] {line}", highlight=False)
-    out.print(f"{len(done.ran)} steps ran, {len(done.units) - len(done.ran)} were fresh", highlight=False)
+        rows.append((unit.step, unit.unit, state, f"{unit.seconds or 0:.1f}", unit.store_path))
+    table(("step", "unit", "state", "seconds", "store path"), rows)
+    for wrong in done.wrong:
+        line("error", f" {wrong}", console=err)
+    line(f"{len(done.ran)} steps ran, {len(done.units) - len(done.ran)} were fresh")
     if done.wrong:
         raise typer.Exit(1)
-
-
-def _print_running(running: "Running") -> None:
-    out.print(f"panel         {running.panel}", highlight=False)
-    out.print(f"Label Studio  {running.label_studio}", highlight=False)
-    if running.login:
-        out.print(f"  log in as   {running.login.email}  {running.login.password}", highlight=False, markup=False)
-    out.print("Ctrl-C stops both", highlight=False)
-
-
-def _stay() -> None:
-    """Until Ctrl-C, or a polite kill."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):
-        signal.pause()
 
 
 @app.command()
@@ -211,7 +192,7 @@ def adopt(
     """Say that a change of code or settings does not alter a step's results: what stands stays, nothing runs."""
     with _people():
         for done in control.adopt(control.open_show(show), step, by=getpass.getuser(), reason=reason):
-            out.print(f"{done.node[0]} {done.node[1]}: {done.note or 'adopted'}", highlight=False, soft_wrap=True)
+            line(f"{done.node[0]} {done.node[1]}: {done.note or 'adopted'}")
 
 
 @app.command()
@@ -225,10 +206,7 @@ def report(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
         _print_json({s.title: [dict(zip(s.columns, row, strict=True)) for row in s.rows] for s in sections})
         return
     for section in sections:
-        table = Table(*section.columns, title=section.title, title_justify="left", box=None, header_style="bold")
-        for row in section.rows:
-            table.add_row(*("" if value is None else str(value) for value in row))
-        out.print(table, highlight=False)
+        table(section.columns, section.rows, section.title)
         out.print()
 
 
@@ -239,8 +217,8 @@ def init(folder: Annotated[Path, typer.Argument(help="The new show's folder.")] 
 
     with _people():
         for path in make(folder):
-            out.print(f"wrote {path}", highlight=False)
-        out.print("next: put the videos into episodes/, fill in bible.toml, then `dailies run`", highlight=False)
+            line(f"wrote {path}")
+        line("next: put the videos into episodes/, fill in bible.toml, then `dailies run`")
 
 
 @app.command()
@@ -252,12 +230,10 @@ def doctor(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
         checks = examine(control.open_show(show))
     if as_json:
         _print_json([asdict(check) for check in checks])
-    else:
-        styles = {"ok": "green", "warning": "yellow", "error": "red"}
-        for check in checks:
-            out.print(f"[{styles[check.level]}]{check.level:<8}[/]{check.name:<18}{check.finding}", highlight=False)
-            if check.remedy:
-                out.print(f"{'':<26}→ {check.remedy}", highlight=False)
+    for check in [] if as_json else checks:
+        line(f"{check.level:<8}", f"{check.name:<18}{check.finding}")
+        if check.remedy:
+            line(f"{'':<26}→ {check.remedy}")
     if any(check.level == "error" for check in checks):
         raise typer.Exit(1)
 
@@ -271,8 +247,8 @@ def store_verify(
     with _people():
         damage = control.verify(control.open_show(show), repair=repair)
     for each in damage:
-        out.print(f"{each.path}: {each.what}", highlight=False, soft_wrap=True)
-    out.print(f"{len(damage)} damaged{' and removed' if damage and repair else ''}", highlight=False)
+        line(f"{each.path}: {each.what}")
+    line(f"{len(damage)} damaged{' and removed' if damage and repair else ''}")
     if damage and not repair:
         raise typer.Exit(1)
 
@@ -286,11 +262,8 @@ def store_gc(
     """Free the space of results that nothing reaches any more; reviewers' work always stays."""
     with _people():
         freed = control.gc(control.open_show(show), dry=dry_run, grace_days=days)
-    verb = "would free" if dry_run else "freed"
-    out.print(
-        f"{verb} {freed.size_bytes / 1e6:.1f} MB: {freed.runs} runs, {freed.objects} objects, {freed.memos} items",
-        highlight=False,
-    )
+    what = f"{freed.runs} runs, {freed.objects} objects, {freed.memos} items"
+    line(f"{'would free' if dry_run else 'freed'} {freed.size_bytes / 1e6:.1f} MB: {what}")
 
 
 def main() -> None:
