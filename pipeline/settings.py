@@ -23,16 +23,24 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DAILIES_", frozen=True, extra="forbid")
 
-    cache: Path = Field(default_factory=_cache, description="Model weights and other files that can be made again.")
-    cpu_slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="CPU jobs at once.")
-    cuda_slots: int = Field(default=1, ge=1, description="GPU jobs at once on this machine.")
-    host: str = Field(default="127.0.0.1", description="The address that the panel and Label Studio listen on.")
-    panel_port: int = Field(default=8501, ge=1, le=65535)
-    label_studio_port: int = Field(default=8080, ge=1, le=65535)
-    label_studio_executable: Path = Field(default_factory=_label_studio)
-    label_studio_url: str | None = Field(default=None, description="A server of your own; if none, one is started.")
+    cache: Path = Field(
+        default_factory=_cache, description="folder of model weights and other files that can be made again"
+    )
+    cpu_slots: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="CPU jobs at once; all cores by default"
+    )
+    cuda_slots: int = Field(default=1, ge=1, description="GPU jobs at once on this machine")
+    host: str = Field(default="127.0.0.1", description="address that the panel and Label Studio listen on")
+    panel_port: int = Field(default=8501, ge=1, le=65535, description="the panel's port")
+    label_studio_port: int = Field(
+        default=8080, ge=1, le=65535, description="port of the Label Studio that `dailies up` starts"
+    )
+    label_studio_executable: Path = Field(
+        default_factory=_label_studio, description="the one that `dailies up` starts; `make setup` makes it"
+    )
+    label_studio_url: str | None = Field(default=None, description="a server of your own, instead of starting one")
     label_studio_token: SecretStr | None = Field(
-        default=None, description="Its access token; best kept in the environment."
+        default=None, description="its access token (legacy or personal); best kept in the environment"
     )
 
     @classmethod
@@ -45,3 +53,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
+
+
+def table() -> str:
+    """The settings as Markdown, for the README."""
+    lines = ["| setting (`[settings]`, or `DAILIES_<NAME>` in the environment) | meaning |", "| --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = f"; default {field.default}" if isinstance(field.default, int | str) else ""
+        lines.append(f"| `{name}` | {field.description}{default} |")
+    return "\n".join(lines)

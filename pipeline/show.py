@@ -96,10 +96,8 @@ class Show:
                 raise ValueError(f"{found[name].name} and {path.name} would both be episode {name}: rename one")
             found[name] = path
         if not found:
-            raise ValueError(
-                f"show.toml: episodes = {self.file.episodes!r} matches no file in {self.folder}: "
-                "put your videos there or change the pattern"
-            )
+            problem = f"{self.file.episodes!r} matches no file in {self.folder}: put videos there or change the pattern"
+            raise ValueError(self._complaint("episodes", problem))
         return found
 
     def plan(self) -> Plan:
@@ -124,12 +122,17 @@ class Show:
             outputs=outputs,
         )
 
+    def _complaint(self, key: str, problem: str) -> str:
+        text = (self.folder / "show.toml").read_text(encoding="utf-8")
+        return located.at("show.toml", text, (key,), problem)
+
     def _bible(self, taken: "_Taken") -> BibleSource:
         path = self.folder / self.file.bible
         if not path.is_file():
-            raise ValueError(
-                f"show.toml: bible = {self.file.bible!r}: there is no such file; `dailies init` writes one"
+            problem = (
+                f"there is no file {self.file.bible!r}: write one (`dailies init` has a first one), or name another"
             )
+            raise ValueError(self._complaint("bible", problem))
         text = path.read_text(encoding="utf-8", errors="replace")
         pictures = {
             name: taken.file(each)

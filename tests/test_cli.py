@@ -104,7 +104,7 @@ def test_a_new_show_is_a_show(tmp_path):
     assert dailies("init", str(tmp_path / "My Show")).returncode == 0
     assert 'name = "my_show"' in (tmp_path / "My Show" / "show.toml").read_text()
     answer = dailies("status", show=tmp_path / "My Show")
-    assert "episodes = 'episodes/*.mp4' matches no file" in answer.stderr
+    assert "show.toml:3: episodes: 'episodes/*.mp4' matches no file" in answer.stderr
 
 
 def test_the_doctor_says_what_to_do(show):

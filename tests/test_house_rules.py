@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import dag
+from pipeline import dag, settings
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {
@@ -54,6 +54,14 @@ def test_the_readmes_table_is_the_dag():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme.partition("<!-- dag -->")[2].partition("<!-- /dag -->")[0].strip()
     assert table == dag.table(), "put the output of `python -c 'from pipeline import dag; print(dag.table())'` there"
+
+
+def test_the_readmes_settings_are_those_of_the_code():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0].strip()
+    assert table == settings.table(), (
+        "put the output of `python -c 'from pipeline import settings; print(settings.table())'` there"
+    )
 
 
 def test_no_file_names_a_place_on_somebodys_machine():

@@ -78,14 +78,14 @@ def test_a_folder_without_a_show_says_what_to_do(tmp_path):
 
 def test_no_episodes_two_of_one_id_and_a_missing_bible_are_refused(folder):
     (folder / "bible.toml").unlink()
-    with pytest.raises(ValueError, match=r"bible = 'bible\.toml': there is no such file"):
+    with pytest.raises(ValueError, match=r"show\.toml:1: bible: there is no file 'bible\.toml': write one"):
         open_show(folder).plan()
     (folder / "episodes" / "s01e02.MOV").write_bytes(b"three")
     show_toml(folder, 'episodes = "episodes/*"\n')
     with pytest.raises(ValueError, match=r"s01e02\.MOV and s01e02\.mp4 would both be episode s01e02"):
         open_show(folder).plan()
     show_toml(folder, 'episodes = "films/*"\n')
-    with pytest.raises(ValueError, match=r"episodes = 'films/\*' matches no file"):
+    with pytest.raises(ValueError, match=r"show\.toml:2: episodes: 'films/\*' matches no file"):
         open_show(folder).plan()
 
 

@@ -1,0 +1,117 @@
+"""The way of a newcomer, for real: from video files through a real Label Studio to both datasets, twice."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+SHOW_STEPS = {"step2-bible", "step2-reviewed", "step3-ltx2-data", "step3-wan21-package"}
+EPISODE_STEPS = {
+    "step1-scenes",
+    "step2-transcript-base",
+    "step2-shot-reference",
+    "step2-transcript-disambiguate",
+    "step2-scene-context",
+    "step2-caption",
+}
+
+pytestmark = [pytest.mark.server, pytest.mark.weights]
+
+
+@pytest.fixture(scope="module")
+def show(spies, tmp_path_factory):
+    if not Settings().label_studio_executable.exists():
+        pytest.skip(f"no Label Studio at {Settings().label_studio_executable}: run `make setup`")
+    folder = tmp_path_factory.mktemp("demo") / "spies"
+    shutil.copytree(spies, folder, ignore=shutil.ignore_patterns(".dailies", "generator"))
+    return folder
+
+
+def dailies(show, *arguments, **keywords):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    command = [sys.executable, "-m", "pipeline", *arguments, "--show", str(show)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **keywords)
+
+
+def output(show, step, unit="show"):
+    run = show / ".dailies" / "store" / "runs" / (show / ".dailies/store/heads" / step / unit).read_text()
+    return json.loads((run / "output.json").read_text()), run / "files"
+
+
+@pytest.fixture(scope="module")
+def first(show):
+    return dailies(show, "demo", "--once", timeout=900)
+
+
+def test_every_step_runs_once_for_what_it_is_made_for(first):
+    assert first.returncode == 0, first.stderr
+    rows = [line.split()[:3] for line in first.stdout.splitlines() if line.startswith("step") and " ran " in line]
+    assert {(step, unit) for step, unit, _ in rows} == {(step, "show") for step in SHOW_STEPS} | {
+        (step, episode) for step in EPISODE_STEPS for episode in ("s01e01", "s01e02")
+    }
+    assert first.stdout.splitlines()[-1] == "16 steps ran, 0 were fresh"
+
+
+def test_what_the_reviewer_did_is_in_the_datasets(first, show):
+    reviewed, _ = output(show, "step2-reviewed")
+    lines = {line["id"]: line for clip in reviewed["clips"] for line in clip["lines"]}
+    texts = [" ".join(word["text"] for word in line["words"]) for line in lines.values()]
+    assert any("that, Pryce, is the price of cake" in text for text in texts)
+    assert sum(line["speaker"] == "margaux" for line in lines.values()) >= 1
+    assert [each["reason"].rpartition(": ")[2] for each in reviewed["left_out"]] == ["titles or text"]
+    assert reviewed["outdated"] == []
+    ltx2, files = output(show, "step3-ltx2-data")
+    rows = [json.loads(line) for line in (files / "dataset.jsonl").read_text().splitlines()]
+    held = [json.loads(line) for line in (files / "holdout.jsonl").read_text().splitlines()]
+    assert len(rows) + len(held) == len(ltx2["samples"]) == len(reviewed["clips"])
+    assert all((files / row["video"]).is_file() for row in (*rows, *held))
+    captions = " ".join(row["caption"] for row in (*rows, *held))
+    assert "that, Pryce, is the price of cake" in captions
+    assert "Margaux" in captions
+    wan21, files = output(show, "step3-wan21-package")
+    with zipfile.ZipFile(files / wan21["package"]["name"]) as package:
+        names = package.namelist()
+    train = [sample for sample in wan21["samples"] if sample["split"] == "train"]
+    assert len(names) == 2 * len(train)
+    assert sorted(account["clip"] for account in wan21["accounts"]) == sorted(
+        clip["clip"] for clip in reviewed["clips"]
+    )
+
+
+def test_nothing_is_left_running(first, show):
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in listed.splitlines() if str(show) in line and "pytest" not in line] == []
+
+
+def test_a_second_time_nothing_runs(first, show):
+    again = dailies(show, "demo", "--once", timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.splitlines()[-1] == "0 steps ran, 16 were fresh"
+    assert "0 tasks pushed" in again.stderr
+
+
+def test_one_changed_name_makes_only_what_speaks_of_it_anew(first, show):
+    bible = show / "bible.toml"
+    text = bible.read_text()
+    bible.write_text(text.replace('short = "Margaux"', 'short = "Margot D."'))
+    before = {c["clip"]: c["text"] for c in output(show, "step2-caption", "s01e01")[0]["captions"]}
+    answer = dailies(show, "run", "step2-caption", "--json", timeout=300)
+    after = {c["clip"]: c["text"] for c in output(show, "step2-caption", "s01e01")[0]["captions"]}
+    bible.write_text(text)
+    assert answer.returncode == 0, answer.stderr
+    ran = json.loads(answer.stdout)["ran"]
+    assert ["step1-scenes", "s01e01"] not in ran
+    changed = {clip for clip in before if before[clip] != after[clip]}
+    assert changed
+    assert all("Margaux" in before[clip] for clip in changed)
+    memo = show / ".dailies" / "store" / "memo" / "step2-caption"
+    captions = sum(len(output(show, "step2-caption", each)[0]["captions"]) for each in ("s01e01", "s01e02"))
+    assert len(list(memo.rglob("*.json"))) <= captions + 2 * len(changed)
