@@ -10,13 +10,10 @@ from dataclasses import dataclass, replace
 from pipeline.models import weighing
 from pipeline.models.lexicon import TITLES, core, normal
 from pipeline.models.phonetics import can_compare
-from pipeline.models.sightings import Limits, Sighting, Text, by_difference, by_doubt, by_sound
+from pipeline.models.sightings import ALIKE_ENOUGH, Limits, Sighting, Text, by_difference, by_doubt, by_sound
 from pipeline.models.weighing import Option, Run
 from pipeline.schemas.story import Candidate, Doubt, KnownNames
 from pipeline.schemas.timeline import Span, Transcript
-
-ALIKE_ENOUGH = 0.85
-"""A reading that is not listed must be this alike to be taken unasked: Lanton/Lantern is 0.9, Donnie/Johnny 0.73."""
 
 
 @dataclass(frozen=True, slots=True)

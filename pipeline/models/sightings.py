@@ -22,8 +22,8 @@ ALIKE_IN_PIECES = 0.8
 ALIKE_WITH_REASON = 0.5
 """How alike must be what is asked about: words that one name fell into; a word after a title ("Mr. Cook" for Cooper is
 0.53) or where the second hearing has the name."""
-COMMON = 4.4
-"""Zipf frequency above which a word in lower case is asked about only where the bible lists it."""
+ALIKE_ENOUGH = 0.85
+"""A spelling that is not listed must be this alike to be sure: Lanton/Lantern is 0.9, Donnie/Johnny 0.73."""
 UNSURE = 0.5
 MEANT = 5.6
 """Zipf frequency above which a word ("an", "up", "I'll") is worth nobody's time."""
@@ -161,10 +161,14 @@ def _is_worth_asking(text: Text, run: Run, form: Form, likeness: float, limits: 
         return rare and likeness >= ALIKE_IN_PIECES and likeness > shorter
     if run.previous in TITLES and form.kind == "person" and run.heard[:1].isupper():
         return run.previous in form.titles or likeness >= limits.min_alike
-    odd = common < COMMON or run.has_capital_inside
+    odd = common < weighing.ORDINARY or run.has_capital_inside
     if form.kind == "thing":
         odd = odd and run.has_article() and not run.is_ordinary
-    return (odd and likeness >= limits.min_alike) or weighing.says(run, Option(form.text, form))
+    # Whisper gives what it takes for a name a capital; a small letter heard twice is hardly one.
+    small = run.agrees and run.heard[:1].islower()
+    return (odd and likeness >= (ALIKE_ENOUGH if small else limits.min_alike)) or weighing.says(
+        run, Option(form.text, form)
+    )
 
 
 def _heard_twice(text: Text, difference: Difference, words: Sequence[Word]) -> Iterator[Option]:

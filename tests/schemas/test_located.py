@@ -117,9 +117,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_their_lines(tmp_path):
 
 
 def test_a_branch_of_a_union_does_not_show_in_the_path():
-    with pytest.raises(
-        ValueError, match=r"^x:3: part\[0\]\.size: should be a valid integer, but is \[1\]\nx:3: part"
-    ):
+    with pytest.raises(ValueError, match=r"^x:3: part\[0\]\.size: should be a valid integer, but is \[1\]\nx:3: part"):
         located.parse('[[part]]\nid = "a"\nsize = [1]\n', Show, "x")
 
 

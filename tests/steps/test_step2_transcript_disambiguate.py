@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import wordfreq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
@@ -184,6 +185,14 @@ def test_ordinary_words_are_neither_changed_nor_asked_about(line, biased):
 def test_an_ordinary_word_without_an_article_is_at_most_asked_about(line):
     assert texts(settled_line(line, line)) == [line]
     assert texts(settled_line(line)) == [line]
+
+
+def test_of_the_commonest_words_of_english_none_is_changed_and_few_are_asked_about(bible):
+    words = [word for word in wordfreq.top_n_list("en", 2000) if word.isalpha()]
+    lines = [f"I saw {word} today." for word in words]
+    settled = settle(Config(), transcript(*lines, biased=lines), bible)
+    assert texts(settled) == lines
+    assert [doubt.heard for doubt in text_doubts(settled)] == ["price"]
 
 
 def test_a_name_that_only_the_second_hearing_has_is_never_taken():
