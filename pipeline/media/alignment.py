@@ -101,12 +101,13 @@ def _filled(words: Sequence[str], spans: Sequence[Span | None], cue: Cue, shift:
             start = min(max(start, end - needed), end)
         else:
             end = min(end, start + needed) if after is None else max(end, start)
-        for i, span in zip(missing, _shared([words[i] for i in missing], start, end), strict=True):
+        for i, span in zip(missing, shared([words[i] for i in missing], start, end), strict=True):
             times[i] = span
     return [span for span in times if span is not None]
 
 
-def _shared(words: Sequence[str], start: float, end: float) -> Iterator[Span]:
+def shared(words: Sequence[str], start: float, end: float) -> Iterator[Span]:
+    """A span for each word, as long a part of `start` to `end` as its letters are of theirs."""
     total = sum(len(word) + 1 for word in words)
     for word in words:
         seconds = (end - start) * (len(word) + 1) / total

@@ -76,6 +76,11 @@ def ends_sentence(text: str) -> bool:
     return not (bare.endswith(".") and (stem in _ABBREVIATIONS or (len(stem) == 1 and stem.isalpha() and stem != "i")))
 
 
+def ends_phrase(text: str) -> bool:
+    """Whether a word has a mark after it at which people pause: a comma, a dash, the end of a sentence."""
+    return text.rstrip(_CLOSERS).endswith((*_PAUSES, *_ENDS))
+
+
 def _stretches(words: Sequence[Word], homes: Sequence[int], breaks: Breaks) -> Iterator[tuple[int, int]]:
     start = 0
     for index in range(1, len(words)):

@@ -34,12 +34,16 @@ class Recogniser:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Both decodings, and where anybody speaks; times are seconds from the episode's first frame."""
+    """Both decodings, and where anybody speaks; times are seconds from the episode's first frame.
+
+    `voices` and `voiced` are the `spans` and the `voiced` of Speech.
+    """
 
     language: str
     voices: tuple[Span, ...]
     plain: tuple[Passage, ...]
     biased: tuple[Passage, ...] = ()
+    voiced: tuple[Span, ...] = ()
 
 
 def listen(
@@ -74,7 +78,7 @@ def listen(
     biased: tuple[Passage, ...] = ()
     if names:
         biased = joined(decode(clips, decoding.model_copy(update={"hotwords": asr.fitting(names)})), found)
-    return Heard(decoding.language or "und", speech.spans, plain, biased)
+    return Heard(decoding.language or "und", speech.spans, plain, biased, speech.voiced)
 
 
 def stretches(voices: Sequence[Span], seconds: float) -> list[Span]:

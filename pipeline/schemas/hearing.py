@@ -23,6 +23,11 @@ class Hearing(Record):
 
 
 class Speech(Record):
-    """Where a voice activity detector hears somebody speak, in order of time."""
+    """Where a voice activity detector hears somebody speak, in order of time.
+
+    `spans` go on over short pauses and begin a little early, so that no sound of speech is outside; `voiced` are
+    what is heard between pauses, to the detector's grain.
+    """
 
     spans: tuple[Span, ...]
+    voiced: tuple[Span, ...]

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from pipeline.engine.step import StepConfig, step
 from pipeline.engine.work import Workspace
-from pipeline.media import alignment, audio, hallucinations, lines, subtitles
+from pipeline.media import alignment, audio, hallucinations, lines, subtitles, word_times
 from pipeline.models import asr, listening
 from pipeline.schemas.hearing import Passage
 from pipeline.schemas.story import SpokenNames
@@ -92,7 +92,7 @@ def transcript(
     speakers: dict[str, str],
 ) -> Transcript:
     """What was heard, or what was written at the times at which it was heard, in lines."""
-    words, notes = _words(heard.plain), []
+    words, notes = word_times.mended(_words(heard.plain), heard.voiced, shots), []
     breaks = lines.Breaks(gap=config.line_gap, sentence_gap=config.sentence_gap)
     cut, passages, source = list(lines.cut(words, shots, breaks)), heard.plain, "asr"
     if not heard.voices:
@@ -114,7 +114,7 @@ def transcript(
         language=heard.language,
         source=source,
         segments=segments,
-        biased=_words(heard.biased),
+        biased=word_times.mended(_words(heard.biased), heard.voiced, shots),
         notes=tuple(notes),
     )
 

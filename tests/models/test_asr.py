@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.media import audio
 from pipeline.models import asr, weights
+from pipeline.schemas.hearing import Speech
 from pipeline.schemas.timeline import Span, Word
 
 
@@ -78,14 +79,21 @@ def test_names_are_told_as_far_as_the_decoder_hears_them():
 
 
 def test_nobody_speaks_in_silence():
-    assert asr.speech(np.zeros(0, dtype=np.float32)).spans == ()
-    assert asr.speech(np.zeros(asr.SAMPLE_RATE_HZ * 3, dtype=np.float32)).spans == ()
+    for samples in (np.zeros(0, dtype=np.float32), np.zeros(asr.SAMPLE_RATE_HZ * 3, dtype=np.float32)):
+        assert asr.speech(samples) == Speech(spans=(), voiced=())
 
 
 def test_somebody_speaks_where_the_line_is(line):
-    found = asr.speech(line).spans
-    assert found[0].start == pytest.approx(0.3, abs=0.3)
-    assert sum(span.seconds for span in found) > 2.4
+    found = asr.speech(line)
+    assert found.voiced[0].start == pytest.approx(11.013 - 10.7, abs=0.05)
+    assert found.voiced[-1].end == pytest.approx(13.729 - 10.7, abs=0.05)
+    assert len(found.voiced) == 2  # "Bring Cohen, Pryce." and "Dr. Cohen, the scientist."
+    assert [span.start for span in found.spans] == [pytest.approx(found.voiced[0].start - asr.EDGE_SECONDS, abs=0.001)]
+
+
+def test_short_pauses_part_no_phrase_and_some_sound_around_it_is_kept():
+    assert asr.phrases(spans((0.1, 1), (1.45, 2), (2.6, 3)), 3.1) == spans((0, 2.2), (2.4, 3.1))
+    assert asr.phrases([], 3) == []
 
 
 @pytest.mark.weights
