@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,10 +125,10 @@ def build(folder: Path, lock: Path) -> None:
     say(f"installing {count} packages of {lock.name} into {folder}: minutes, once; to watch: tail -f {log}")
     began = time.monotonic()
     call(sys.executable, "-m", "venv", folder, remedy="no venv module here (Debian: apt-get install python3-venv)")
-    pip = (python_of(folder), "-m", "pip", "-qq", "--disable-pip-version-check", "--no-input")
-    what = ("--no-deps", "--require-hashes", "--progress-bar", "off", "--log", log, "-r", lock)
-    call(*pip, "install", *what, remedy=f"pip could not install {lock.name}: see {log}")
-    call(*pip, "check", remedy=f"{lock.name} contradicts itself: run make lock")
+    pip = (python_of(folder), "-m", "pip", "--disable-pip-version-check", "--no-input")
+    what = ("--no-deps", "--require-hashes", "--progress-bar", "off", "-r", lock)
+    call(*pip, "install", *what, remedy=f"pip could not install {lock.name}: see above", log=log)
+    call(*pip, "check", remedy=f"{lock.name} contradicts itself: run make lock", log=log)
     check_one_cv2(folder)
     seconds = round(time.monotonic() - began)
     marker = {"lock": lock.name, "python": sys.version.split()[0], "seconds": seconds}
@@ -205,11 +205,18 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-def call(*command: str | Path, remedy: str) -> None:
-    """Run a command without what would lead another Python's packages into the new environment."""
+def call(*command: str | Path, remedy: str, log: Path | None = None) -> None:
+    """Run a command without what would lead another Python's packages into the new environment.
+
+    With a `log`, what it says goes there, and only the end of a failure is shown.
+    """
     foreign = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_USER"}
     own = {name: value for name, value in os.environ.items() if name not in foreign}
-    if subprocess.run(command, check=False, env=own).returncode:
+    with log.open("a+b") if log else nullcontext() as stream:
+        failed = subprocess.run(command, check=False, env=own, stdout=stream, stderr=stream).returncode != 0
+    if failed and log:
+        say("\n".join(["...", *log.read_text(errors="replace").splitlines()[-20:]]))
+    if failed:
         stop(remedy)
 
 
