@@ -130,7 +130,7 @@ def label_studio(show: Show) -> Iterator["Client"]:
         login = saved_login(show.label_studio_data)
         if login is None:
             raise ValueError("Label Studio was never started here: run `dailies up` first, or set label_studio_url")
-        url, token = f"http://{settings.host}:{settings.label_studio_port}", login.token
+        url, token = f"http://{settings.reachable_host}:{settings.label_studio_port}", login.token
     with Client(url, token) as client:
         yield client
 

@@ -59,7 +59,7 @@ def up(show: Show) -> Iterator[Running]:
 def _panel(show: Show) -> Iterator[str]:
     host, port = show.settings.host, show.settings.panel_port
     _check_free(host, port)
-    url = f"http://{host}:{port}"
+    url = f"http://{show.settings.reachable_host}:{port}"
     log = show.state / "panel.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     app = PROJECT / "app"

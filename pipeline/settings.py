@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         default=None, description="its access token (legacy or personal); best kept in the environment"
     )
 
+    @property
+    def reachable_host(self) -> str:
+        """Where this machine reaches what listens on `host`; "every address" is no address to call."""
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+
     @classmethod
     def settings_customise_sources(
         cls,
