@@ -152,7 +152,8 @@ def cut(path: Path, target: Path, source: Source, window: Window, shape: Shape) 
         chains.append(_sound(source, zero, window.num_frames * SOUND_RATE_HZ // shape.fps))
         outputs += ["-map", "[sound]", "-c:a", "aac", "-b:a", "192k"]
     arguments += ["-filter_complex_threads", "1", "-filter_complex", ";".join(chains), *outputs]
-    arguments += ["-c:v", "libx264", "-preset", shape.preset]
+    # x264's macroblock tree reads memory that nobody set at some widths (480, seen 2026-11 with builds 164 and 165).
+    arguments += ["-c:v", "libx264", "-preset", shape.preset, "-x264-params", "mbtree=0"]
     arguments += ["-crf", str(shape.crf), "-threads", "1", "-map_metadata", "-1", "-map_chapters", "-1"]
     arguments += ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
     arguments += ["-movflags", "+faststart", str(target)]

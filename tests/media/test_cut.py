@@ -189,3 +189,21 @@ def test_the_picture_covers_the_clip_and_is_cropped_in_the_middle():
     assert source.cropped(768, 448) == pytest.approx(1 - 768 / 796)
     assert source.scaled(320, 320) == (569, 320)
     assert source.enlarged(320, 320) < 1
+
+
+@pytest.mark.parametrize("width", [480, 704, 832])
+def test_the_bytes_do_not_depend_on_what_memory_held_before(work, tmp_path, monkeypatch, width):
+    # glibc fills fresh memory with another byte for each of these runs.
+    path, made = tmp_path / "moving.mp4", set()
+    ffmpeg.run(["-f", "lavfi", "-i", "testsrc2=s=480x270:r=24:d=1.2,noise=alls=20:allf=t", str(path)], "a test video")
+    (source,) = look(work, {"e": Episode(id="e", video=work.keep(path))}).values()
+    video = next((work.store.root / "objects").glob("*/*"))
+    for filling in ("1", "85", "200"):
+        monkeypatch.setenv("MALLOC_PERTURB_", filling)
+        monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1000000000")
+        monkeypatch.setenv("MALLOC_TOP_PAD_", "100000000")
+        shape = Shape(width=width, height=204 // 16 * 16, fps=24, crf=17, preset="fast", sound=False)
+        target = tmp_path / f"{width}-{filling}.mp4"
+        cut(video, target, source, window(0.0, 25), shape)
+        made.add(fingerprint.of_file(target))
+    assert len(made) == 1
