@@ -1,10 +1,11 @@
-"""What reviewers made of the dialogue: their answers put into the machine's lines. Pure."""
+"""An episode's dialogue as reviewers left it: what is claimed of the machine's lines, put into them. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline.schemas.captions import Line, ReviewDecision, TranscriptAnswer
-from pipeline.schemas.story import UNKNOWN, Doubt
+from pipeline.review.accounts import Part
+from pipeline.review.carry import Piece, Stretch
+from pipeline.schemas.captions import Line
 from pipeline.schemas.timeline import Segment, Shot, Span, Word
 from pipeline.schemas.wording import retimed
 
@@ -23,7 +24,7 @@ class Dialogue:
 
     `segments` by id; the sets hold lines' ids: `seen` by a reviewer who let them stand, `touched` not the machine's
     any more (changed, gone or inaudible), `renamed` given to another speaker. `added` are the lines that only a
-    reviewer heard, `unapplied` single answers that found no use.
+    reviewer heard; `parts` tells of every answer what became of it.
     """
 
     segments: dict[str, Segment]
@@ -32,7 +33,7 @@ class Dialogue:
     renamed: set[str] = field(default_factory=set)
     added: list[str] = field(default_factory=list)
     inaudible: set[str] = field(default_factory=set)
-    unapplied: list[str] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
 
     def spoken(self) -> list[Segment]:
         """The lines that somebody says, in order of time."""
@@ -48,117 +49,35 @@ class Dialogue:
         ]
 
 
-def fits(answer: TranscriptAnswer, segments: Mapping[str, Segment]) -> str:
-    """ "" where the machine's lines still say what the reviewer saw (or already what they wrote), else what differs."""
-    left = {line.id: line.text for line in answer.lines}
-    for line in answer.seen:
-        now = segments.get(line.id)
-        if now is None:
-            return f"the machine has no line {line.id} any more ({line.text!r})"
-        if plain(now.text) not in (plain(line.text), plain(left.get(line.id, line.text))):
-            return f"the machine now hears {now.text!r} where the reviewer saw {line.text!r}"
-    return ""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a reviewer wants of the words of `stretch`.
 
-
-def correct(
-    episode: str,
-    segments: Sequence[Segment],
-    doubts: Sequence[Doubt],
-    shots: Sequence[Shot],
-    speakers: frozenset[str],
-    answers: Sequence[ReviewDecision],
-) -> Dialogue:
-    """The lines with `answers` (transcript answers that fit, oldest first) put into them.
-
-    An edited text wins, else the chosen candidate of an answered doubt, else the machine's text. `speakers` are the
-    ids of the bible's characters.
+    `text` takes their place ("" takes them out, None lets them stand). `speaker` is who says them (None nobody known),
+    where `names_speaker`. `moved` are the seconds that the reviewer moved the line's start and end by.
     """
-    dialogue = Dialogue({segment.id: segment for segment in segments})
-    chosen = _chosen(answers, {doubt.id: doubt for doubt in doubts}, dialogue)
-    for decision in answers:
-        assert isinstance(decision.answer, TranscriptAnswer)
-        seen = {line.id: line for line in decision.answer.seen}
-        for given in decision.answer.lines:
-            line = _with_known_speaker(given, seen.get(given.id), speakers, decision, dialogue)
-            if line.id in seen:
-                _change(dialogue, line, seen[line.id], chosen.get(line.id, ()))
-            elif line.text.strip() and NOT_SPEECH not in line.flags:
-                _add(dialogue, episode, line, shots)
-        for gone in seen.keys() - {line.id for line in decision.answer.lines}:
-            _remove(dialogue, gone)
-    return dialogue
+
+    stretch: Stretch
+    text: str | None = None
+    names_speaker: bool = False
+    speaker: str | None = None
+    flags: tuple[str, ...] = ()
+    moved: tuple[float, float] = (0.0, 0.0)
+    lets_stand: bool = True
 
 
-def _change(dialogue: Dialogue, line: Line, seen: Line, chosen: Sequence[tuple[Doubt, str]]) -> None:
-    now = dialogue.segments.get(line.id)
-    if now is None:  # Taken out by another answer that saw the same line; who only looked brings nothing back.
-        return
-    if not line.text.strip() or NOT_SPEECH in line.flags:
-        _remove(dialogue, line.id)
-        return
-    dialogue.seen.add(line.id)
-    # Where another answer corrected the line before, of this one only its own corrections count.
-    corrected = line.id in dialogue.touched
-    chosen = () if corrected else chosen
-    new = now
-    if INAUDIBLE in line.flags:
-        new = new.model_copy(update={"words": (Word(text=INAUDIBLE_TEXT, span=now.span, probability=1.0),)})
-        dialogue.inaudible.add(line.id)
-    else:
-        words = retimed(_text(line, seen, now, chosen), now.words, _span(line, seen, now))
-        new = new.model_copy(update={"words": words})
-    if OVERLAP in line.flags and "overlap" not in new.marks:
-        new = new.model_copy(update={"marks": (*new.marks, "overlap")})
-    new = new.model_copy(update={"speaker": _speaker(line, seen, now, chosen, corrected)})
-    if new.speaker != now.speaker:
-        dialogue.renamed.add(line.id)
-    if (new.words, new.speaker) != (now.words, now.speaker):
-        dialogue.touched.add(line.id)
-    dialogue.segments[line.id] = new
+def settle(dialogue: Dialogue, claims: Sequence[Claim]) -> None:
+    """Put `claims`, the oldest first, into the dialogue; those that reword a line do not overlap."""
+    ours: dict[str, list[tuple[Claim, int]]] = {}
+    for claim in claims:
+        for number, piece in enumerate(claim.stretch.pieces):
+            ours.setdefault(piece.segment.id, []).append((claim, number))
+    for name, its in ours.items():
+        _settle(dialogue, dialogue.segments[name], its)
 
 
-def _text(line: Line, seen: Line, now: Segment, chosen: Sequence[tuple[Doubt, str]]) -> str:
-    if plain(line.text) != plain(seen.text):
-        return plain(line.text)
-    words = [word.text for word in now.words]
-    # From the last to the first, because an answer may have more words or fewer than what it replaces.
-    for doubt, value in sorted(chosen, key=lambda pair: pair[0].first_word, reverse=True):
-        if doubt.kind == "text" and doubt.last_word < len(words):
-            heard = " ".join(words[doubt.first_word : doubt.last_word + 1])
-            words[doubt.first_word : doubt.last_word + 1] = [_punctuated(value, heard)]
-    return " ".join(words)
-
-
-def _span(line: Line, seen: Line, now: Segment) -> Span:
-    """Where the line lies now; its ends move by as much as the reviewer moved what was shown of it in the clip."""
-    start = max(0.0, now.span.start + line.span.start - seen.span.start)
-    end = now.span.end + line.span.end - seen.span.end
-    # Adding and taking away zero would still round; and a line moved by two answers may end up with no room.
-    return now.span if line.span == seen.span or end <= start else Span(start=start, end=end)
-
-
-def _speaker(line: Line, seen: Line, now: Segment, chosen: Sequence[tuple[Doubt, str]], corrected: bool) -> str | None:
-    if line.speaker != seen.speaker:
-        return line.speaker
-    if corrected:
-        return now.speaker
-    for doubt, value in chosen:
-        if doubt.kind == "speaker":
-            return None if value == UNKNOWN else value
-    # What a person saw and let stand is theirs; where they saw nobody named, the machine may know by now.
-    return now.speaker if seen.speaker is None else seen.speaker
-
-
-def _punctuated(value: str, heard: str) -> str:
-    """`value` between the marks that stood around what was heard, unless it brings its own."""
-    core = heard.strip("\"'“”‘’([{.,;:!?…-–—")
-    if not core:
-        return value
-    lead, _, tail = heard.partition(core)
-    return ("" if value.startswith(lead) else lead) + value + ("" if value.endswith(tail) else tail)
-
-
-def _add(dialogue: Dialogue, episode: str, line: Line, shots: Sequence[Shot]) -> None:
+def add(dialogue: Dialogue, episode: str, line: Line, shots: Sequence[Shot]) -> None:
+    """Put a line that only a reviewer heard into the dialogue."""
     start_ms = round(line.span.start * 1000)
     while (name := f"{episode}@{start_ms:07d}") in dialogue.segments:
         start_ms += 1
@@ -174,46 +93,71 @@ def _add(dialogue: Dialogue, episode: str, line: Line, shots: Sequence[Shot]) ->
         dialogue.inaudible.add(name)
 
 
-def _remove(dialogue: Dialogue, line: str) -> None:
-    dialogue.segments.pop(line, None)
-    dialogue.touched.add(line)
-
-
-def _chosen(
-    answers: Sequence[ReviewDecision], doubts: Mapping[str, Doubt], dialogue: Dialogue
-) -> dict[str, list[tuple[Doubt, str]]]:
-    """The answered doubts of each line; of two answers to one doubt the newer counts."""
-    values: dict[str, str] = {}
-    for decision in answers:
-        assert isinstance(decision.answer, TranscriptAnswer)
-        for name, value in sorted(decision.answer.answers.items()):
-            values[name] = value
-            if name not in doubts:
-                why = f"its answer {value!r} is to a question that is not asked any more ({name})"
-                dialogue.unapplied.append(signed(decision, why))
-    found: dict[str, list[tuple[Doubt, str]]] = {}
-    for name in sorted(values.keys() & doubts.keys()):
-        found.setdefault(doubts[name].segment, []).append((doubts[name], values[name]))
-    return found
-
-
-def _with_known_speaker(
-    line: Line, seen: Line | None, speakers: frozenset[str], decision: ReviewDecision, dialogue: Dialogue
-) -> Line:
-    if line.speaker is None or line.speaker in speakers:
-        return line
-    if seen is None or seen.speaker != line.speaker:
-        dialogue.unapplied.append(
-            signed(decision, f"it gives a line to {line.speaker!r}, who is not in the bible ({line.text!r})")
-        )
-    return line.model_copy(update={"speaker": seen.speaker if seen and seen.speaker != line.speaker else None})
-
-
-def signed(decision: ReviewDecision, why: str) -> str:
-    """One line for people about a decision, or a part of one, that is not applied."""
-    return f"{decision.key} by {decision.by} at {decision.at:%Y-%m-%d %H:%M:%S}: {why}"
-
-
 def plain(text: str) -> str:
     """`text` without the white space that an editor may add or take away."""
     return " ".join(text.split())
+
+
+def punctuated(value: str, heard: str) -> str:
+    """`value` between the marks that stood around what was heard, unless it brings its own."""
+    core = heard.strip("\"'“”‘’([{.,;:!?…-–—")
+    if not core:
+        return value
+    lead, _, tail = heard.partition(core)
+    return ("" if value.startswith(lead) else lead) + value + ("" if value.endswith(tail) else tail)
+
+
+def _settle(dialogue: Dialogue, segment: Segment, claims: Sequence[tuple[Claim, int]]) -> None:
+    tokens: list[str] = [word.text for word in segment.words]
+    speaker, marks, audible = segment.speaker, segment.marks, True
+    start, end = segment.span.start, segment.span.end
+    for claim, number in claims:
+        piece = claim.stretch.pieces[number]
+        if claim.lets_stand:
+            dialogue.seen.add(segment.id)
+        if claim.text is not None:
+            # The first token carries the new words, so that the positions of the others stay.
+            text = _share(claim.text, claim.stretch, number)
+            tokens[piece.first : piece.last] = [text, *[""] * (piece.last - piece.first - 1)]
+        if claim.names_speaker:
+            speaker = claim.speaker
+        if INAUDIBLE in claim.flags:
+            audible = False
+        if OVERLAP in claim.flags and "overlap" not in marks:
+            marks = (*marks, "overlap")
+        start, end = start + claim.moved[0], end + claim.moved[1]
+    # Adding and taking away zero would still round; and ends that were moved apart from each other leave no room.
+    moved = any(claim.moved != (0.0, 0.0) for claim, _ in claims) and end > max(0.0, start)
+    span = Span(start=max(0.0, start), end=end) if moved else segment.span
+    if not audible:
+        words: tuple[Word, ...] = (Word(text=INAUDIBLE_TEXT, span=segment.span, probability=1.0),)
+        dialogue.inaudible.add(segment.id)
+    else:
+        words = retimed(plain(" ".join(tokens)), segment.words, span)
+    if speaker != segment.speaker:
+        dialogue.renamed.add(segment.id)
+    if (words, speaker) != (segment.words, segment.speaker):
+        dialogue.touched.add(segment.id)
+    if words:
+        new = segment.model_copy(update={"words": words, "speaker": speaker, "marks": marks})
+        dialogue.segments[segment.id] = new
+    else:
+        del dialogue.segments[segment.id]
+
+
+def _share(text: str, stretch: Stretch, number: int) -> str:
+    """The part of `text`, a new wording of the whole stretch, that falls to one of its pieces, by time."""
+    if len(stretch.pieces) == 1 or not text:
+        return text
+    starts = [piece.words[0].span.start for piece in stretch.pieces]
+    words = retimed(text, stretch.words, stretch.span)
+
+    def owner(word: Word) -> int:
+        return max((n for n, start in enumerate(starts) if start <= word.span.middle), default=0)
+
+    return " ".join(word.text for word in words if owner(word) == number)
+
+
+def overlaps(piece: Piece, other: Piece) -> bool:
+    """Whether two pieces have a word in common."""
+    return piece.segment is other.segment and piece.first < other.last and other.first < piece.last

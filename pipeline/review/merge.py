@@ -1,34 +1,32 @@
 """Machine output and reviewers' decisions made into the clips that may be trained on. Pure.
 
-Every clip comes out once, as a reviewed clip or left out with its reason; every decision is put to use or listed
-with the reason why not, so that nothing a person did is lost.
+Every clip comes out once, as a reviewed clip or left out with its reason; every decision is accounted for, so that
+nothing a person did is lost.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pipeline.review.lines import Dialogue, correct, fits, plain, signed
+from pipeline.review.accounts import Part, accounts, outdated, placed
+from pipeline.review.carry import SAME_PLACE, SURE_ENOUGH, alike, covered
+from pipeline.review.claims import correct
+from pipeline.review.lines import Dialogue
 from pipeline.review.quotes import Requote, settled
+from pipeline.review.verdicts import GRAZE, Ruling, flagged, flags_of, judged, kind_of, lost, skipped
 from pipeline.schemas.captions import (
     Caption,
-    CaptionAnswer,
     Captions,
+    DecisionAccount,
     LeftOut,
     ReviewDecision,
     ReviewedClip,
     TranscriptAnswer,
 )
 from pipeline.schemas.story import Bible, SettledTranscript
-from pipeline.schemas.timeline import Clip, Scenes, Span
+from pipeline.schemas.timeline import Clip, Scenes
 
 Policy = Literal["reviewed-only", "machine-above"]
-
-SAME_PLACE = 0.9
-"""A clip is the one that a reviewer saw if their spans share this much of what both cover together."""
-
-SECOND_LOOK, UNUSABLE_AUDIO, MISSING_LINE = "second look", "unusable audio", "missing line"
-"""The flags of a clip in labeling_configs/transcript.xml."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +39,27 @@ class Machine:
 
 
 @dataclass(slots=True)
+class Standing:
+    """What reviewers' decisions amount to in one episode as it is cut and heard now.
+
+    `rulings` are those on the clips by their ids, `parts` tell what became of every part of every decision.
+    """
+
+    dialogue: Dialogue
+    rulings: dict[str, Ruling]
+    flags: dict[str, Ruling]
+    parts: list[Part]
+
+
+@dataclass(slots=True)
 class Merged:
-    """`dialogue` is each episode's, by id."""
+    """`dialogue` is each episode's, by id; `accounts` has one entry for each decision, in the order of `decisions`."""
 
     clips: list[ReviewedClip] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     dialogue: dict[str, Dialogue] = field(default_factory=dict)
     outdated: list[str] = field(default_factory=list)
+    accounts: tuple[DecisionAccount, ...] = ()
 
 
 def merge(
@@ -57,170 +69,147 @@ def merge(
     requote: Requote,
     policy: Policy = "reviewed-only",
     threshold: float = 1.0,
+    sure_enough: float = SURE_ENOUGH,
 ) -> Merged:
     """The reviewed clips of all episodes (`machine` by episode id).
 
-    A clip is reviewed when its newest caption answer keeps it; a transcript answer corrects its lines, and what its
+    A clip is reviewed when its newest caption answer keeps it; transcript answers correct its lines, and what its
     caption quotes of them. `machine-above` also takes the clips that nobody reviewed whose caption scores above
-    `threshold`.
+    `threshold`. What is carried to new machine output with less than `sure_enough` counts no more until it is reviewed
+    again.
     """
     merged = Merged()
+    parts: list[Part] = []
     for episode in sorted(machine):
         ours = [decision for decision in decisions if decision.episode == episode]
-        _merge_episode(machine[episode], bible, ours, requote, policy, threshold, merged)
+        standing = stand(machine[episode], bible, ours, sure_enough)
+        _merge_episode(machine[episode], bible, standing, requote, policy, threshold, merged)
+        parts += standing.parts
     for decision in decisions:
         if decision.episode not in machine:
-            merged.outdated.append(signed(decision, f"the show has no episode {decision.episode}"))
-    merged.outdated.sort()
+            why = f"the show has no episode {decision.episode}"
+            parts.append(Part(decision, "waiting", decision.span, None, why))
+    merged.accounts = accounts(decisions, parts)
+    merged.outdated = outdated(parts)
     return merged
 
 
-def _merge_episode(
-    machine: Machine,
-    bible: Bible,
-    decisions: Sequence[ReviewDecision],
-    requote: Requote,
-    policy: Policy,
-    threshold: float,
-    merged: Merged,
-) -> None:
-    scenes = machine.scenes
-    standing = _standing(decisions, scenes.clips, merged.outdated)
-    segments = {segment.id: segment for segment in machine.transcript.segments}
-    transcripts: dict[str, ReviewDecision] = {}
-    for clip in scenes.clips:
-        decision = standing.get((clip.id, "transcript"))
-        if decision is not None and isinstance(decision.answer, TranscriptAnswer):
-            if why := fits(decision.answer, segments):
-                merged.outdated.append(signed(decision, why))
-            else:
-                transcripts[clip.id] = decision
-        elif decision is not None:
-            merged.outdated.append(signed(decision, "it was skipped"))
+def stand(
+    machine: Machine, bible: Bible, decisions: Sequence[ReviewDecision], sure_enough: float = SURE_ENOUGH
+) -> Standing:
+    """What the decisions about one episode amount to, and what became of each."""
+    scenes, captions = machine.scenes, {caption.clip: caption for caption in machine.captions.captions}
+    spoken = [d for d in decisions if isinstance(d.answer, TranscriptAnswer) and not skipped(d)]
+    pictured = [d for d in decisions if kind_of(d) == "caption"]
     dialogue = correct(
         scenes.episode,
         machine.transcript.segments,
         machine.transcript.doubts,
         scenes.shots,
-        frozenset(character.id for character in bible.characters),
-        sorted(transcripts.values(), key=_age),
+        {character.id: character.short for character in bible.characters},
+        spoken,
+        sure_enough,
     )
-    merged.dialogue[scenes.episode] = dialogue
-    merged.outdated += dialogue.unapplied
+    standing = Standing(dialogue, {}, {}, placed(dialogue.parts, scenes.clips))
+    flags_told: set[int] = set()
+    for clip in scenes.clips:
+        flags, parts = flagged(clip, spoken)
+        flags_told |= {id(part.decision) for part in parts}
+        ruling, more = judged(clip, captions.get(clip.id), pictured, dialogue, sure_enough)
+        if flags is not None:
+            standing.flags[clip.id] = flags
+        if ruling is not None:
+            standing.rulings[clip.id] = ruling
+        if flags is not None and ruling is not None and ruling.kind != "out":
+            why = f"its clip is left out: {flags.why}"
+            more = [
+                part
+                if part.state == "superseded"
+                else replace(part, state="superseded", sureness=None, why=why, winner=flags.decision)
+                for part in more
+            ]
+        standing.parts += [*parts, *more]
+    for decision in spoken:
+        if id(decision) not in flags_told and (why := flags_of(decision)):
+            standing.parts.append(_placeless(decision, why))
+    told = {id(part.decision) for part in standing.parts}
+    standing.parts += [_untold(d, spoken, scenes.clips) for d in decisions if id(d) not in told]
+    return standing
+
+
+def _untold(decision: ReviewDecision, answered: Sequence[ReviewDecision], clips: Sequence[Clip]) -> Part:
+    """What became of a decision that no line and no clip has anything to do with: a skipped one, or one whose clip is
+    no more.
+    """
+    near = max(
+        clips, key=lambda clip: (alike(clip.span, decision.span), covered(clip.span, decision.span)), default=None
+    )
+    if near is None or covered(near.span, decision.span) <= GRAZE:
+        return _placeless(decision)
+    if kind_of(decision) == "transcript":
+        rivals = [other for other in answered if alike(other.span, decision.span) >= SAME_PLACE]
+        if rivals:
+            return lost(decision, max(rivals, key=lambda other: other.at), near)
+    return Part(decision, "queued again", near.span, None, "it was skipped")
+
+
+def _placeless(decision: ReviewDecision, what: str = "") -> Part:
+    why = "no clip lies where the reviewer saw one"
+    return Part(decision, "waiting", decision.span, None, f"{what}, but {why}" if what else why)
+
+
+def _merge_episode(
+    machine: Machine,
+    bible: Bible,
+    standing: Standing,
+    requote: Requote,
+    policy: Policy,
+    threshold: float,
+    merged: Merged,
+) -> None:
+    episode, dialogue = machine.scenes.episode, standing.dialogue
+    merged.dialogue[episode] = dialogue
     captions = {caption.clip: caption for caption in machine.captions.captions}
     names = {character.id: character.short for character in bible.characters}
-    for clip in scenes.clips:
-        transcript, decision = transcripts.get(clip.id), standing.get((clip.id, "caption"))
-        flagged = standing.get((clip.id, "transcript"))
-        reason, stale = _objection(flagged, decision, captions.get(clip.id), policy, threshold)
-        if stale and decision is not None:
-            merged.outdated.append(signed(decision, stale))
-        if reason:
-            merged.left_out.append(LeftOut(episode=scenes.episode, clip=clip.id, reason=reason))
+    heard = [(part.where.middle, part.decision.by) for part in dialogue.parts if part.state in ("applied", "carried")]
+    for clip in machine.scenes.clips:
+        ruling, caption = standing.rulings.get(clip.id), captions.get(clip.id)
+        reason = _objection(standing.flags.get(clip.id), ruling, caption, policy, threshold)
+        if reason or caption is None:
+            merged.left_out.append(LeftOut(episode=episode, clip=clip.id, reason=reason))
             continue
-        answer = decision.answer if decision and not stale else None
-        caption = settled(clip, captions[clip.id], answer, dialogue, names, requote)
-        used = [d.by for d in (transcript, decision if answer else None) if d]
+        kept = ruling.decision if ruling and ruling.kind == "keep" else None
+        people = {by for middle, by in heard if clip.span.holds(middle)} | ({kept.by} if kept else set())
         merged.clips.append(
             ReviewedClip(
-                episode=scenes.episode,
+                episode=episode,
                 clip=clip.id,
                 span=clip.span,
                 video=clip.video,
-                caption=caption,
+                caption=settled(clip, caption, kept.answer if kept else None, dialogue, names, requote),
                 lines=tuple(dialogue.heard_in(clip.span)),
-                reviewed=answer is not None,
-                by=tuple(sorted(set(used))),
+                reviewed=kept is not None,
+                by=tuple(sorted(people)),
             )
         )
 
 
-def _standing(
-    decisions: Sequence[ReviewDecision], clips: Sequence[Clip], outdated: list[str]
-) -> dict[tuple[str, str], ReviewDecision]:
-    """The decision that counts, by clip and kind of task: the newest that is not skipped, else the newest."""
-    answers: dict[tuple[str, str], list[ReviewDecision]] = {}
-    for decision in decisions:
-        clip = max(clips, key=lambda clip: _alike(clip.span, decision.span), default=None)
-        if clip is None or _alike(clip.span, decision.span) < SAME_PLACE:
-            outdated.append(signed(decision, "no clip lies where the reviewer saw one"))
-        else:
-            named = "caption" if decision.key.endswith("#caption") else "transcript"
-            kind = decision.answer.kind if decision.answer else named
-            answers.setdefault((clip.id, kind), []).append(decision)
-    standing = {}
-    for key, given in answers.items():
-        *older, newest = sorted(given, key=lambda decision: (not _skipped(decision), *_age(decision)))
-        standing[key] = newest
-        for decision in older:
-            why = "it was skipped" if _skipped(decision) else "it is older"
-            outdated.append(
-                signed(decision, f"{why}; the answer by {newest.by} at {newest.at:%Y-%m-%d %H:%M:%S} counts")
-            )
-    return standing
-
-
 def _objection(
-    transcript: ReviewDecision | None,
-    decision: ReviewDecision | None,
-    caption: Caption | None,
-    policy: Policy,
-    threshold: float,
-) -> tuple[str, str]:
-    """Why a clip is left out ("" where it is not), and why its caption's decision does not count ("" where it does)."""
+    flags: Ruling | None, ruling: Ruling | None, caption: Caption | None, policy: Policy, threshold: float
+) -> str:
+    """Why a clip is left out, "" where it is not."""
     # What is wrong with a clip stays wrong when its caption or its lines change.
-    if decision and isinstance(decision.answer, CaptionAnswer) and decision.answer.verdict != "keep":
-        reasons = ", ".join(decision.answer.reasons)
-        what = "dropped" if decision.answer.verdict == "drop" else "second look asked for"
-        return f"{what} by {decision.by}" + (f": {reasons}" if reasons else ""), ""
-    if why := _flagged(transcript):
-        return why, f"its clip is left out: {why}"
+    if ruling and ruling.kind == "out":
+        return ruling.why
+    if flags:
+        return flags.why
     if caption is None:
-        return "it has no caption", "its clip has no caption any more"
-    stale = ""
-    if decision:
-        stale = _stale(decision, caption)
-        if not stale:
-            return (f"skipped by {decision.by}" if decision.answer is None else ""), ""
-    why = f"the review by {decision.by} is outdated" if decision else "not reviewed"
+        return "it has no caption"
+    if ruling and ruling.kind != "ask":
+        return ruling.why
+    why = f"the review by {ruling.decision.by} is outdated" if ruling else "not reviewed"
     if policy == "machine-above":
         if caption.score > threshold:
-            return "", stale
+            return ""
         why += f", and its caption scores {caption.score:.2f}, not above {threshold:.2f}"
-    return why, stale
-
-
-def _stale(decision: ReviewDecision, caption: Caption) -> str:
-    """ "" where the machine's caption is still what the reviewer saw (or already what they wrote), else a reason."""
-    answer = decision.answer
-    if isinstance(answer, CaptionAnswer) and plain(caption.text) not in (plain(answer.seen), plain(answer.text)):
-        return "the machine's caption is not the one that the reviewer saw any more"
-    return ""
-
-
-def _flagged(decision: ReviewDecision | None) -> str:
-    """Why a clip is no use, by the flags that the reviewer of its lines set; "" if none says so."""
-    if decision is None or not isinstance(decision.answer, TranscriptAnswer):
-        return ""
-    flags, answer = decision.answer.flags, decision.answer
-    if UNUSABLE_AUDIO in flags:
-        return f"unusable audio, says {decision.by}"
-    if SECOND_LOOK in flags:
-        return f"second look asked for by {decision.by}"
-    adds = not {line.id for line in answer.lines} <= {line.id for line in answer.seen}
-    if MISSING_LINE in flags and not adds:
-        return f"a line is missing from its transcript, says {decision.by}"
-    return ""
-
-
-def _alike(one: Span, other: Span) -> float:
-    shared = one.overlap(other)
-    return shared / (one.seconds + other.seconds - shared)
-
-
-def _age(decision: ReviewDecision) -> tuple[object, ...]:
-    return decision.at, decision.key, decision.by
-
-
-def _skipped(decision: ReviewDecision) -> bool:
-    return decision.skipped or decision.answer is None
+    return why

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from pipeline.review.carry import agreement
 from pipeline.review.lines import Dialogue, plain
 from pipeline.schemas.captions import Caption, CaptionAnswer, Quote, TranscriptAnswer
 from pipeline.schemas.timeline import Clip, Segment, Span
-from pipeline.schemas.wording import bare
 
 Requote: TypeAlias = Callable[[Caption, Mapping[str, Quote | None]], Caption]
 """`pipeline.models.quoting.requote`: replaces the lines that a caption quotes; None takes one out."""
@@ -74,12 +74,11 @@ def quotes_in(
     unused = {quote.segment: quote for quote in before}
     free = {line.id: line for line in lines}
     found = []
-    for match in _QUOTED.finditer(text):
-        words = next(group for group in match.groups() if group)
+    for words in quoted(text):
         same = next((quote for quote in unused.values() if quote.text == words), None)
         if same is None:
-            best = max(free.values(), key=lambda line: _agreement(line.text, words), default=None)
-            if best is None or _agreement(best.text, words) < SAME_LINE:
+            best = max(free.values(), key=lambda line: agreement(line.text, words), default=None)
+            if best is None or agreement(best.text, words) < SAME_LINE:
                 continue
             known = unused.get(best.id)
             speaker = known.speaker if known else names.get(best.speaker or "", UNSEEN)
@@ -90,15 +89,14 @@ def quotes_in(
     return tuple(found)
 
 
+def quoted(text: str) -> list[str]:
+    """What stands between quotation marks of any shape."""
+    return [next(group for group in match.groups() if group) for match in _QUOTED.finditer(text)]
+
+
 def _quote(line: Segment, clip: Span, speaker: str, names: Mapping[str, str]) -> Quote:
     """The words of `line` that are heard in the clip, as a caption quotes them; "" names the line's own speaker."""
     text = " ".join(word.text for word in line.words if clip.holds(word.span.middle))
     # Double marks would end the quotation, and a pause mark would run into its end.
     text = re.sub('["“”„]', "'", text).rstrip(",;: ")
     return Quote(segment=line.id, speaker=speaker or names.get(line.speaker or "", UNSEEN), text=text)
-
-
-def _agreement(line: str, quoted: str) -> float:
-    from rapidfuzz import fuzz
-
-    return fuzz.ratio(bare(line), bare(quoted)) / 100

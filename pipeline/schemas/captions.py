@@ -1,7 +1,7 @@
 """Captions, what reviewers decided about transcripts and captions, and the two merged."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -52,13 +52,30 @@ class Line(Record):
     flags: tuple[str, ...] = ()
 
 
+class Asked(Record):
+    """A doubt as it was put to a reviewer: which line, where in the episode, and which words were heard.
+
+    It places an answer in later machine output, which may know neither the line's id nor the doubt's.
+    """
+
+    doubt: str
+    kind: Literal["text", "speaker"]
+    segment: str
+    span: Span
+    heard: str
+
+
 class TranscriptAnswer(Record):
-    """What a reviewer made of a clip's lines. `seen` are the lines as shown, `answers` doubt id -> chosen value."""
+    """What a reviewer made of a clip's lines.
+
+    `seen` are the lines as shown, `answers` doubt id -> chosen value; `asked` tells what these doubts were about.
+    """
 
     kind: Literal["transcript"] = "transcript"
     seen: tuple[Line, ...]
     lines: tuple[Line, ...]
     answers: dict[str, str] = {}
+    asked: tuple[Asked, ...] = ()
     flags: tuple[str, ...] = ()
     note: str = ""
 
@@ -75,11 +92,19 @@ class CaptionAnswer(Record):
     note: str = ""
 
 
+class RawAnswer(Record):
+    """An annotation as Label Studio has it, and what it answers (pipeline.review.shown.Shown): enough to put it back."""
+
+    result: tuple[dict[str, Any], ...]
+    shown: dict[str, Any]
+
+
 class ReviewDecision(Record):
     """One person's answer to one task.
 
     `key` is the task's own (`s01e01/s01e01_0012340#caption`); `revision` the digest of what was shown; `span` where the
-    clip lay then. `skipped` answers have neither lines nor caption.
+    clip lay then. `skipped` answers have neither lines nor caption. `raw` is what a restore needs; older snapshots lack
+    it.
     """
 
     key: str
@@ -92,6 +117,7 @@ class ReviewDecision(Record):
     seconds: float = Field(ge=0)
     skipped: bool = False
     answer: TranscriptAnswer | CaptionAnswer | None = Field(default=None, discriminator="kind")
+    raw: RawAnswer | None = None
 
 
 class ReviewSnapshot(Record):
@@ -129,11 +155,39 @@ class Subtitles(Record):
     vtt: File
 
 
+class DecisionAccount(Record):
+    """What became of one decision, named by its task's `key`, `by` and `at`.
+
+    `state` is "applied" where all of it fits what the machines say now as it fitted what the reviewer saw, "carried"
+    where some of it was moved to new words or clips, "queued again" where some of it is no longer sure enough and the
+    task shows it with the old answer (the rest of it counts), "superseded" where newer decisions took all its places,
+    and "waiting" where some of it has no place now; it counts again when its stretch comes back.
+
+    `sureness` is that of its least sure part: 1 where it fits, else how much of the letters and of the time agrees, as
+    pipeline/review/carry.py measures it. It is None where nothing was carried (superseded, waiting, skipped).
+    `superseded_by` names the decisions that took its place or a part of it, `why` says in words what does not count.
+    """
+
+    key: str
+    episode: str
+    by: str
+    at: datetime
+    state: Literal["applied", "carried", "queued again", "superseded", "waiting"]
+    sureness: Probability | None
+    superseded_by: tuple[str, ...] = ()
+    why: str = ""
+
+
 class Reviewed(Record):
-    """step2-reviewed: every clip of every episode is in `clips` or in `left_out`."""
+    """step2-reviewed: every clip of every episode is in `clips` or in `left_out`.
+
+    `accounts` has one entry for each decision of the snapshot, in its order; `outdated` says in words which of them do
+    not count, or not wholly, and why.
+    """
 
     clips: tuple[ReviewedClip, ...]
     left_out: tuple[LeftOut, ...]
     subtitles: tuple[Subtitles, ...]
     outdated: tuple[str, ...] = ()
+    accounts: tuple[DecisionAccount, ...] = ()
     policy: str

@@ -1,7 +1,9 @@
 """step2-reviewed: the clips that may be trained on, as people corrected them, and each episode's subtitles.
 
-A pure function of what the machines made and of the last pull's decisions: the newest answer to a task counts, edited
-text wins over a chosen candidate and a candidate over the machine's own. What is left out says why.
+A pure function of what the machines made and of the last pull's decisions: the newest answer to a place counts, edited
+text wins over a chosen candidate and a candidate over the machine's own. Decisions made before the machines' output
+changed are carried to where their words and pictures lie now. What is left out says why, and every decision ever made
+has an account: applied, carried, queued again, superseded or waiting.
 """
 
 from collections import Counter
@@ -12,6 +14,7 @@ from pydantic import Field, model_validator
 from pipeline.engine.step import StepConfig, step
 from pipeline.engine.work import Workspace
 from pipeline.models.quoting import requote
+from pipeline.review.carry import SURE_ENOUGH
 from pipeline.review.merge import Machine, Merged, merge
 from pipeline.review.subtitles import write
 from pipeline.schemas.captions import Captions, Reviewed, ReviewSnapshot, Subtitles
@@ -24,6 +27,12 @@ class Config(StepConfig):
     threshold: float | None = Field(
         default=None, ge=0, le=1, description="machine-above takes unreviewed captions that score more than this."
     )
+    sure_enough: float = Field(
+        default=SURE_ENOUGH,
+        ge=0,
+        le=1,
+        description="What a reviewer decided is carried to changed output with this sureness, else asked again.",
+    )
 
     @model_validator(mode="after")
     def _needs_a_threshold(self) -> "Config":
@@ -32,7 +41,7 @@ class Config(StepConfig):
         return self
 
 
-@step(version=1, per="show")
+@step(version=2, per="show")
 def run(
     config: Config,
     work: Workspace,
@@ -48,13 +57,14 @@ def run(
         for name, scenes in step1_scenes.items()
     }
     threshold = 1.0 if config.threshold is None else config.threshold
-    merged = merge(machine, step2_bible, review.decisions, requote, config.policy, threshold)
+    merged = merge(machine, step2_bible, review.decisions, requote, config.policy, threshold, config.sure_enough)
     tell(work, merged)
     return Reviewed(
         clips=tuple(merged.clips),
         left_out=tuple(merged.left_out),
         subtitles=tuple(subtitles(work, merged, step2_bible)),
         outdated=tuple(merged.outdated),
+        accounts=merged.accounts,
         policy=config.policy,
     )
 
@@ -72,11 +82,17 @@ def subtitles(work: Workspace, merged: Merged, bible: Bible) -> list[Subtitles]:
 
 def tell(work: Workspace, merged: Merged) -> None:
     by_people = sum(clip.reviewed for clip in merged.clips)
+    became = Counter(account.state for account in merged.accounts)
     work.report(
         reviewed=by_people,
         machine=len(merged.clips) - by_people,
         left_out=len(merged.left_out),
-        outdated=len(merged.outdated),
+        decisions=len(merged.accounts),
+        applied=became["applied"],
+        carried=became["carried"],
+        queued_again=became["queued again"],
+        superseded=became["superseded"],
+        waiting=became["waiting"],
     )
     for reason, count in sorted(Counter(clip.reason for clip in merged.left_out).items()):
         work.log(f"{count} clips left out: {reason}")
