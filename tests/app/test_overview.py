@@ -48,7 +48,7 @@ def test_a_show_without_episodes_says_where_they_go(page, spies_copy):
         video.unlink()
     app = page(spies_copy)
     assert not app.exception
-    assert "put your videos there" in app.code[0].value
+    assert "put videos there" in app.code[0].value
 
 
 def test_a_broken_show_file_is_shown_with_its_line_and_heals(page, spies_copy):
