@@ -5,7 +5,7 @@ to `dailies`.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -108,6 +108,15 @@ class Snapshot:
         return tuple(dict.fromkeys(unit.unit for unit in self.units if unit.unit != SHOW))
 
     @property
+    def reviewed(self) -> frozenset[str]:
+        """The steps that read the reviewers' answers, themselves or through another step."""
+        found = {"review"}
+        for step in self.steps:
+            if found.intersection(step.needs):
+                found.add(step.name)
+        return frozenset(found)
+
+    @property
     def is_busy(self) -> bool:
         return any(unit.state == "running" for unit in self.units)
 
@@ -138,8 +147,11 @@ class Advice:
     link: Link | None = None
 
 
-def advice(units: Sequence[UnitStatus], links: Sequence[Link]) -> Advice:
-    """The one next thing to do, by urgency: failures, what is running, what can run, what people must answer."""
+def advice(units: Sequence[UnitStatus], links: Sequence[Link], reviewed: Collection[str] = ()) -> Advice:
+    """The one next thing to do, by urgency: failures, what is running, what can run, what people must answer.
+
+    `reviewed` are the steps that build on reviewers' answers: before anybody answered they have nothing to build on.
+    """
     by_state = {name: [unit for unit in units if unit.state == name] for name in STATES}
     if failed := by_state["failed"]:
         headline = f"{named(failed[0])} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
@@ -148,12 +160,14 @@ def advice(units: Sequence[UnitStatus], links: Sequence[Link]) -> Advice:
         headline = "Running: " + ", ".join(named(unit) for unit in running[:3])
         rest = len(by_state["missing"]) + len(by_state["stale"])
         return Advice(STATES["running"], headline, f"{rest} more to go after that. This page follows along.")
-    if todo := [unit for unit in units if unit.state in {"stale", "missing"}]:
+    todo = [unit for unit in units if unit.state in {"stale", "missing"}]
+    waits = all(unit.step in reviewed and unit.state == "missing" for unit in todo)
+    if todo and not (waits and not any(link.done for link in links)):
         headline = f"{len(todo)} of {len(units)} results to make"
         return Advice(worst(todo), headline, f"First {named(todo[0])}: {todo[0].why}", "dailies run")
     if not links:
         detail = "Send it to the reviewers in Label Studio, which `dailies up` starts."
-        return Advice(REVIEW, "Everything is made", detail, "dailies push")
+        return Advice(REVIEW, "Everything that needs no people is made", detail, "dailies push")
     if link := next((link for link in links if link.done < link.total), None):
         headline = f"Review {link.title}: {link.done} of {link.total} answered"
         return Advice(REVIEW, headline, "Then fetch the answers and build on them.", "dailies pull", link)

@@ -29,7 +29,7 @@ def content() -> None:
         cannot_read(str(folder), str(problem))
         return
     heading(now)
-    next_step(shared.advice(now.units, now.links))
+    next_step(shared.advice(now.units, now.links, now.reviewed))
     pipeline(now)
     review(now.links)
     results(now)

@@ -59,6 +59,15 @@ def test_unanswered_tasks_are_the_reviewers_turn():
     assert advice.headline == "Review Caption: 3 of 8 answered"
 
 
+def test_before_anybody_answered_the_reviewers_come_before_what_builds_on_them():
+    units = [*FRESH, unit("c", "show", "missing"), unit("d", "show", "missing", "waits for c")]
+    assert shared.advice(units, [], {"c", "d"}).command == "dailies push"
+    links = [Link("Transcript", "http://ls/1", 0, 8), Link("Caption", "http://ls/2", 0, 8)]
+    assert shared.advice(units, links, {"c", "d"}).headline == "Review Transcript: 0 of 8 answered"
+    links = [Link("Transcript", "http://ls/1", 2, 8), Link("Caption", "http://ls/2", 0, 8)]
+    assert shared.advice(units, links, {"c", "d"}).command == "dailies run"
+
+
 def test_a_show_with_nothing_to_do_says_so():
     assert shared.advice(FRESH, [Link("Caption", "http://ls/2", 8, 8)]).state.name == "fresh"
 
@@ -99,3 +108,4 @@ def test_a_look_at_a_show_has_every_step_and_the_sources_they_read(spies_copy):
     assert now.episodes == ("s01e01", "s01e02")
     assert {unit.state for unit in now.units} == {"missing"}
     assert [node.name for node in now.steps if node.is_source] == ["episode", "bible-source", "review"]
+    assert now.reviewed == {"review", "step2-reviewed", "step3-ltx2-data", "step3-wan21-package"}
