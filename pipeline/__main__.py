@@ -4,18 +4,17 @@ import getpass
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import control
+from pipeline import control, review_commands
+from pipeline.commandline import HERE, ShowOption, people
 from pipeline.engine.run import Report
 from pipeline.printing import bars, err, line, out, table
-from pipeline.review.errors import LabelStudioError
 
 if TYPE_CHECKING:
     from pipeline.serve import Running
@@ -29,23 +28,9 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="Look after the store: check it, free space.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+app.add_typer(review_commands.app, name="review")
 
-ShowOption = Annotated[Path, typer.Option("--show", "-s", help="The show's folder.", envvar="DAILIES_SHOW")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-HERE = Path()
-
-
-@contextmanager
-def _people() -> Iterator[None]:
-    """What people can mend ends with one clear message and exit code 2; anything else is a bug and shows its trace."""
-    try:
-        yield
-    except (ValueError, LabelStudioError) as error:
-        line("error", f" {error}", console=err)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        line("stopped; what was finished is kept", console=err)
-        raise typer.Exit(130) from None
 
 
 def _print_json(value: Any) -> None:
@@ -69,7 +54,7 @@ def _run(show: control.Show, steps: list[str] | None, episodes: list[str] | None
 @app.command()
 def status(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
     """Show the state of every step of every episode, and why."""
-    with _people():
+    with people():
         units = control.status(control.open_show(show))
     if as_json:
         _print_json([asdict(unit) for unit in units])
@@ -81,7 +66,7 @@ def status(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
 @app.command()
 def why(step: str, unit: Annotated[str | None, typer.Argument()] = None, show: ShowOption = HERE) -> None:
     """Say why a step is not fresh: the file, the setting or the input that changed, with old and new value."""
-    with _people():
+    with people():
         for each in control.why(control.open_show(show), step, unit):
             line(f"{each.step} {each.unit}: ", each.state)
             for cause in each.why.split("; ") if each.why else ():
@@ -98,7 +83,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Bring steps up to date: run what is missing or stale, and nothing else. Exit code 1 if a job failed."""
-    with _people():
+    with people():
         report = _run(control.open_show(show), steps or None, episode or None)
     if as_json:
         failed = [[*node, message] for node, message in (*report.failed, *report.blocked)]
@@ -112,7 +97,7 @@ def run(
 @app.command()
 def push(show: ShowOption = HERE) -> None:
     """Give the reviewers their tasks. Pushing again changes only what changed; people's work is never touched."""
-    with _people():
+    with people():
         for each in control.push(control.open_show(show), log=_tell):
             counts = f"{each.created} new, {each.updated} updated, {each.unchanged} unchanged, {each.archived} archived"
             line(f"{each.kind}: {counts}  {each.project.url}")
@@ -121,9 +106,11 @@ def push(show: ShowOption = HERE) -> None:
 @app.command()
 def pull(show: ShowOption = HERE) -> None:
     """Take a snapshot of what the reviewers decided. Exit code 1 if an answer cannot be read."""
-    with _people():
-        pulled, is_new = control.pull(control.open_show(show))
+    with people():
+        pulled, is_new = control.pull(control.open_show(show), log=_tell)
     line(f"{len(pulled.snapshot.decisions)} decisions: {'a new snapshot' if is_new else 'nothing new'}")
+    for person, drafts in pulled.drafts.items():
+        line(f"{person} has {drafts} unsent drafts")
     for unreadable in pulled.unreadable:
         line("error", f" cannot be read: {unreadable}", console=err)
     if pulled.unreadable:
@@ -135,7 +122,7 @@ def up(show: ShowOption = HERE) -> None:
     """Start Label Studio and the panel, and stay until Ctrl-C."""
     from pipeline.serve import up as serve
 
-    with _people(), serve(control.open_show(show)) as running:
+    with people(), serve(control.open_show(show)) as running:
         _stay(running)
 
 
@@ -164,7 +151,7 @@ def demo(
     def bring(show: control.Show, step: str | None) -> Report:
         return _run(show, [step] if step else None)
 
-    with _people():
+    with people():
         show = bundled.open_demo(folder or bundled.SPIES)
         if not once:
             with bundled.staying(show, bring, _tell) as running:
@@ -190,7 +177,7 @@ def adopt(
     show: ShowOption = HERE,
 ) -> None:
     """Say that a change of code or settings does not alter a step's results: what stands stays, nothing runs."""
-    with _people():
+    with people():
         for done in control.adopt(control.open_show(show), step, by=getpass.getuser(), reason=reason):
             line(f"{done.node[0]} {done.node[1]}: {done.note or 'adopted'}")
 
@@ -200,7 +187,7 @@ def report(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
     """Say what every step kept and dropped and why, what is doubted, and how far the review is."""
     from pipeline.report import report as make
 
-    with _people():
+    with people():
         sections = make(control.open_show(show))
     if as_json:
         _print_json({s.title: [dict(zip(s.columns, row, strict=True)) for row in s.rows] for s in sections})
@@ -215,7 +202,7 @@ def init(folder: Annotated[Path, typer.Argument(help="The new show's folder.")] 
     """Make a new show: a folder with show.toml, bible.toml and a place for the episodes."""
     from pipeline.init import init as make
 
-    with _people():
+    with people():
         for path in make(folder):
             line(f"wrote {path}")
         line("next: put the videos into episodes/, fill in bible.toml, then `dailies run`")
@@ -226,7 +213,7 @@ def doctor(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
     """Check what a show needs of this machine, and say what to do. Exit code 1 if something must be mended."""
     from pipeline.doctor import examine
 
-    with _people():
+    with people():
         checks = examine(control.open_show(show))
     if as_json:
         _print_json([asdict(check) for check in checks])
@@ -244,7 +231,7 @@ def store_verify(
     show: ShowOption = HERE,
 ) -> None:
     """Hash everything in the store again. Exit code 1 if something is damaged."""
-    with _people():
+    with people():
         damage = control.verify(control.open_show(show), repair=repair)
     for each in damage:
         line(f"{each.path}: {each.what}")
@@ -260,7 +247,7 @@ def store_gc(
     show: ShowOption = HERE,
 ) -> None:
     """Free the space of results that nothing reaches any more; reviewers' work always stays."""
-    with _people():
+    with people():
         freed = control.gc(control.open_show(show), dry=dry_run, grace_days=days)
     what = f"{freed.runs} runs, {freed.objects} objects, {freed.memos} items"
     line(f"{'would free' if dry_run else 'freed'} {freed.size_bytes / 1e6:.1f} MB: {what}")

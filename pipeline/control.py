@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 from pipeline import dag
 from pipeline.engine import explain, upkeep
 from pipeline.engine.explain import UnitStatus
-from pipeline.engine.plan import SHOW, Node
+from pipeline.engine.plan import SHOW, Node, Plan
 from pipeline.engine.run import Executor, LocalExecutor, Report, update
 from pipeline.engine.step import Device
 from pipeline.show import Show, open_show
 
 if TYPE_CHECKING:
     from pipeline.review.client import Client
+    from pipeline.review.people import Person
+    from pipeline.review.restore import Restored
     from pipeline.review.sync import Pulled, Pushed
+    from pipeline.review.tasks import Material
+    from pipeline.schemas.story import Bible
 
 __all__ = ["Adopted", "Show", "UnitStatus", "adopt", "gc", "open_show", "run", "status", "verify", "why"]
 
@@ -139,6 +143,14 @@ def push(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[P
     """Give the reviewers every episode whose captions are up to date. Raises ValueError where there is none."""
     from pipeline.review import sync
     from pipeline.review.served import Served
+
+    what, materials, bible = _reviewable(show, log)
+    served = Served(show.store, show.media)
+    with label_studio(show) as client:
+        return sync.push(client, show.store, served, show.file.name, materials, bible, episodes=what.episodes, log=log)
+
+
+def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Material], Bible]":
     from pipeline.review.tasks import Material
     from pipeline.schemas.story import Bible
 
@@ -158,18 +170,74 @@ def push(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[P
     steps = ("step1-scenes", "step2-transcript-disambiguate", "step2-shot-reference", "step2-scene-context")
     materials = [Material(*(record(step, episode) for step in (*steps, "step2-caption"))) for episode in ready]
     bible: Bible = record("step2-bible", SHOW)
-    served = Served(show.store, show.media)
-    with label_studio(show) as client:
-        return sync.push(client, show.store, served, show.file.name, materials, bible, episodes=what.episodes, log=log)
+    return what, materials, bible
 
 
-def pull(show: Show) -> "tuple[Pulled, bool]":
-    """Take a snapshot of all that people decided; whether anything is new since the last one."""
+def pull(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[Pulled, bool]":
+    """Take a snapshot of all that people decided; whether anything is new since the last one.
+
+    Answers of the last snapshot that are no longer in Label Studio are told to `log`: somebody deleted them.
+    """
     from pipeline.review import sync
+    from pipeline.schemas.captions import ReviewSnapshot
 
     with label_studio(show) as client:
-        pulled = sync.pull(client, show.file.name)
+        pulled = sync.pull(client, show.file.name, show.store)
+    last = show.latest_snapshot()
+    before = show.store.get(last, ReviewSnapshot).decisions if last else ()
+    gone = {(d.key, d.by) for d in before} - {(d.key, d.by) for d in pulled.snapshot.decisions}
+    if gone:
+        number = list(show.numbered_snapshots())[-1]
+        log(
+            f"{len(gone)} answers of the last pull were deleted in Label Studio: `dailies review restore --snapshot"
+            f" {number}` brings them back"
+        )
     return pulled, show.keep_snapshot(pulled.snapshot)
+
+
+def restore(show: Show, snapshot: str | None = None, *, log: Callable[[str], None] = lambda _: None) -> "Restored":
+    """Push, and bring back the answers that somebody deleted in Label Studio, from the newest snapshot or a named one.
+
+    Raises ValueError where there is no such snapshot, or where the newest has fewer decisions than an earlier one: it
+    was pulled after they were deleted, so somebody must say which is meant.
+    """
+    from pipeline.review.restore import restore as put_back
+    from pipeline.review.served import Served
+    from pipeline.schemas.captions import ReviewSnapshot
+
+    digests = show.numbered_snapshots()
+    if not digests:
+        raise ValueError("nothing was ever pulled here, so there is no snapshot to restore from")
+    if snapshot is not None:
+        _known([snapshot], list(digests), "snapshot")
+    found = {number: show.store.get(digest, ReviewSnapshot) for number, digest in digests.items()}
+    newest, fullest = list(found)[-1], max(found, key=lambda number: len(found[number].decisions))
+    if snapshot is None and len(found[newest].decisions) < len(found[fullest].decisions):
+        raise ValueError(
+            f"the newest snapshot ({newest}) has {len(found[newest].decisions)} decisions, but {fullest} has"
+            f" {len(found[fullest].decisions)}: say which one with --snapshot"
+        )
+    what, materials, bible = _reviewable(show, log)
+    with label_studio(show) as client:
+        return put_back(
+            client,
+            show.store,
+            Served(show.store, show.media),
+            show.file.name,
+            found[snapshot or newest],
+            materials,
+            bible,
+            episodes=what.episodes,
+            log=log,
+        )
+
+
+def add_person(show: Show, email: str) -> "Person":
+    """Make a login for a reviewer."""
+    from pipeline.review import people
+
+    with label_studio(show) as client:
+        return people.add_person(client, email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +257,7 @@ def review_links(show: Show) -> list[Link]:
 
     try:
         with label_studio(show) as client:
-            found = sync.progress(client, show.file.name)
+            found = sync.glance(client, show.file.name)
     except (ValueError, LabelStudioError):
         return []
-    return [Link(each.kind.capitalize(), each.project.url, each.done, each.tasks) for each in found]
+    return [Link(kind.capitalize(), project.url, done, total) for kind, project, done, total in found]

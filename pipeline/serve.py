@@ -49,6 +49,7 @@ def up(show: Show) -> Iterator[Running]:
             host=settings.host,
             port=settings.label_studio_port,
             templates=settings.cache / "label-studio",
+            database=settings.label_studio_database.get_secret_value() if settings.label_studio_database else None,
         ) as label_studio,
         _panel(show) as panel,
     ):

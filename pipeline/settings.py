@@ -38,6 +38,15 @@ class Settings(BaseSettings):
     label_studio_executable: Path = Field(
         default_factory=_label_studio, description="the one that `dailies up` starts; `make setup` makes it"
     )
+    label_studio_database: SecretStr | None = Field(
+        default=None,
+        description="its PostgreSQL, `postgresql://user:password@host:port/name`, instead of SQLite; best kept in the"
+        " environment",
+    )
+    label_studio_data: Path | None = Field(
+        default=None,
+        description="its folder of logins, exports and logs; by default `.dailies/label-studio` of the show",
+    )
     label_studio_url: str | None = Field(default=None, description="a server of your own, instead of starting one")
     label_studio_token: SecretStr | None = Field(
         default=None, description="its access token (legacy or personal); best kept in the environment"

@@ -73,7 +73,7 @@ class Show:
     @property
     def label_studio_data(self) -> Path:
         """Database, login and log of the Label Studio that `dailies up` starts."""
-        return self.state / "label-studio"
+        return self.folder / (self.settings.label_studio_data or self.state / "label-studio")
 
     @cached_property
     def store(self) -> Store:
@@ -146,6 +146,11 @@ class Show:
     def latest_snapshot(self) -> Digest | None:
         names = sorted(path.name for path in (self.store.root / "snapshots").glob("*"))
         return Digest((self.store.root / "snapshots" / names[-1]).read_text()) if names else None
+
+    def numbered_snapshots(self) -> dict[str, Digest]:
+        """All snapshots by their number, the newest last."""
+        paths = sorted((self.store.root / "snapshots").glob("*"))
+        return {path.name.partition("-")[0].lstrip("0"): Digest(path.read_text()) for path in paths}
 
     def snapshots(self) -> frozenset[Digest]:
         return frozenset(Digest(path.read_text()) for path in (self.store.root / "snapshots").glob("*"))

@@ -1,4 +1,5 @@
-"""Sees to the programs that tests drive but pip cannot bring: a browser for the panel, ffmpeg for odd media.
+"""Sees to the programs that tests drive but pip cannot bring: a browser for the panel, ffmpeg for odd media,
+PostgreSQL for a team's Label Studio.
 
 Where this may install (root, on a Debian) it does; elsewhere it says what is missing, and tests that need it
 skip.
@@ -9,7 +10,7 @@ import shutil
 import subprocess
 
 # program -> Debian package
-NEEDED = {"chromium": "chromium", "ffmpeg": "ffmpeg"}
+NEEDED = {"chromium": "chromium", "ffmpeg": "ffmpeg", "pg_ctlcluster": "postgresql"}
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def states(show):
 
 def test_every_command_has_help():
     commands = ["status", "why", "run", "push", "pull", "up", "demo", "adopt", "report", "init", "doctor"]
-    for command in [*commands, "store verify", "store gc"]:
+    for command in [*commands, "store verify", "store gc", "review add-person", "review restore"]:
         answer = dailies(*command.split(), "--help")
         assert answer.returncode == 0
         assert "Usage" in answer.stdout

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.review.shown import Kind, Shown
-from pipeline.schemas.captions import CaptionAnswer, Line, ReviewDecision, TranscriptAnswer
+from pipeline.schemas.captions import CaptionAnswer, Line, RawAnswer, ReviewDecision, TranscriptAnswer
 from pipeline.schemas.story import UNKNOWN
 from pipeline.schemas.timeline import Span
 
@@ -21,14 +21,14 @@ def decision(
     """Read one annotation of a task. Raises ValueError naming the task where it cannot be read.
 
     `meta["shown"]` lists the revisions that were shown. An annotation that bears no revision was started from an empty
-    screen, not from the prediction; it answers the task as it stands now.
+    screen, not from the prediction; it answers the task as it stands now, or as its `rev` says where it was put back.
     """
     try:
         key, episode, clip = str(data["key"]), str(data["episode"]), str(data["clip_id"])
     except KeyError as missing:
         raise ValueError(f"task {annotation.get('task')} has no {missing}: it was not made by Dailies") from None
     items = [item for item in annotation["result"] or () if "from_name" in item]
-    rev = revision_of(annotation) or str(data["rev"])
+    rev = str(revision_of(annotation) or annotation.get("rev") or data["rev"])
     remembered = {entry["rev"]: entry for entry in meta.get("shown", ())}
     if rev not in remembered:
         raise ValueError(f"{key}: the answer by {by} is to revision {rev}, which the task does not remember")
@@ -53,6 +53,7 @@ def decision(
         seconds=max(0.0, round(annotation["lead_time"] or 0.0, 3)),
         skipped=bool(annotation["was_cancelled"]),
         answer=answer,
+        raw=RawAnswer(result=tuple(annotation["result"] or ()), shown=remembered[rev]["shown"]),
     )
 
 

@@ -1,15 +1,18 @@
 """Everything that Dailies asks a Label Studio, here or elsewhere, and what its refusals mean."""
 
 import json
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from pipeline.review import interface
 from pipeline.review.errors import LabelStudioError
+from pipeline.review.replay import Work
 from pipeline.review.shown import MODEL_VERSION, Kind, ReviewTask
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 LIST_PAGE = 1000
 DETAIL_PAGE = 200
+CONFIRM_BATCH = 1000
 TIMEOUT_SECONDS = 300.0  # an import of 500 tasks takes a second or two, and ten times that on a busy laptop
 
 # The SDK repeats what failed. A task imported twice is a duplicate, so what creates is asked once; push finds out.
@@ -42,6 +46,24 @@ class Listed:
     in_queue: bool
     predictions: int
     annotations: int
+    skips: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Work of a person (their e-mail) on a task that was not sent yet."""
+
+    task: int
+    by: str
+    result: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the server itself counts. Archived tasks are among `tasks` and `done`; `done` are those with an answer."""
+
+    tasks: int
+    done: int
     skips: int
 
 
@@ -74,6 +96,11 @@ class Client:
         """E-mails by user id."""
         with self._asking("who works here"):
             return {user.id: str(user.email) for user in self._sdk.users.list() if user.id is not None}
+
+    def invitation(self) -> str:
+        """The token with which somebody may sign up."""
+        with self._asking("for an invitation"):
+            return str(_body(self._request("api/invite", method="GET"))["token"])
 
     def disarm_keys(self) -> None:
         """Switch off the keys that delete work for the token's owner, and leave their other keys as they set them."""
@@ -140,6 +167,12 @@ class Client:
                 self._sdk.projects.update(found.id, **changes)
         return found
 
+    def has_config(self, project: Project, kind: Kind) -> bool:
+        """Whether the project's labeling config is ours, just as it is now."""
+        with self._asking(f"for project {project.id}"):
+            standing = self._sdk.projects.get(project.id).label_config or ""
+        return standing.strip() == interface.config(kind)
+
     def serve(self, project: Project, folder: str) -> None:
         """Let the server hand out the files under `folder` (its own path) to this project's reviewers."""
         remedy = "; the folder must exist on the server, below its LOCAL_FILES_DOCUMENT_ROOT"
@@ -174,6 +207,65 @@ class Client:
                 skips=task["cancelled_annotations"],
             )
 
+    def confirms(self, project: Project, listed: Sequence[Listed]) -> bool:
+        """Whether the server, asked now, still holds just these tasks at just these revisions, each with a prediction.
+
+        It counts in its database, which takes a hundredth of the time of a listing. No task can stand for another:
+        each batch names its ids and its revisions, and the batches are others each time.
+        """
+        live = [task for task in listed if not task.archived]
+        archived = [task.id for task in listed if task.archived]
+        if self._count(project) != len(listed) or any(not task.predictions for task in live):
+            return False
+        random.shuffle(live)
+        here = [_filter("data.archived", "empty", "true"), _filter("total_predictions", "greater", 0, "Number")]
+        for start in range(0, len(live), CONFIRM_BATCH):
+            batch = live[start : start + CONFIRM_BATCH]
+            revisions = _filter("data.rev", "in_list", [task.rev for task in batch])
+            if self._count(project, [revisions, *here], [task.id for task in batch]) != len(batch):
+                return False
+        out = [_filter("data.archived", "empty", "false"), _filter("is_labeled", "equal", True, "Boolean")]
+        return all(
+            self._count(project, out, some) == len(some)
+            for some in (archived[start : start + CONFIRM_BATCH] for start in range(0, len(archived), CONFIRM_BATCH))
+        )
+
+    def _count(self, project: Project, filters: Sequence[dict[str, Any]] = (), ids: Sequence[int] | None = None) -> int:
+        """How many tasks pass all filters; the query goes in the body, for it is longer than addresses may be."""
+        query: dict[str, Any] = {"filters": {"conjunction": "and", "items": list(filters)}} if filters else {}
+        if ids is not None:
+            query["selectedItems"] = {"all": False, "included": list(ids)}
+        params = {"project": project.id, "page_size": 1, "include": "id"}
+        with self._asking(f"to count tasks of project {project.id}"):
+            response = self._request("api/tasks/", method="GET", params=params, json=query)
+            # A page of nothing is "not found" in Label Studio's words.
+            return 0 if response.status_code == httpx.codes.NOT_FOUND else int(_body(response)["total"])
+
+    def answered(self, project: Project) -> dict[int, str]:
+        """The tasks that somebody answered or skipped; what each is mapped to changes when anything of it does."""
+        some = [_filter(name, "greater", 0, "Number") for name in ("total_annotations", "cancelled_annotations")]
+        query = json.dumps({"filters": {"conjunction": "or", "items": some}})
+        include = "id,updated_at,total_annotations,cancelled_annotations"
+        return {
+            task["id"]: f"{task['updated_at']} {task['total_annotations']} {task['cancelled_annotations']}"
+            for task in self._pages(project, LIST_PAGE, fields="task_only", include=include, query=query)
+        }
+
+    def counters(self, project: Project) -> Counters:
+        """What the server counts anyway: cheap enough to ask for every few seconds."""
+        with self._asking(f"for the counters of project {project.id}"):
+            found = _body(self._request(f"api/projects/{project.id}/", method="GET"))
+        return Counters(
+            tasks=found["task_number"],
+            done=found["num_tasks_with_annotations"],
+            skips=found["skipped_annotations_number"],
+        )
+
+    def archived_unanswered(self, project: Project) -> int:
+        """How many tasks are out of the queue though nobody answered them."""
+        empty = _filter("data.archived", "empty", "false")
+        return self._count(project, [empty, _filter("total_annotations", "equal", 0, "Number")])
+
     def details(self, project: Project, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
         """The tasks of these ids whole, with annotations, drafts, predictions and meta."""
         for start in range(0, len(ids), DETAIL_PAGE):
@@ -186,22 +278,36 @@ class Client:
                 )
             yield from found
 
-    def drafts(self, project: Project) -> int:
-        """How many tasks have work that was not sent yet."""
-        item = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}
-        query = {"filters": {"conjunction": "and", "items": [item]}}
-        return sum(
-            1 for _ in self._pages(project, LIST_PAGE, fields="task_only", include="id", query=json.dumps(query))
-        )
+    def drafts(self, project: Project) -> list[Draft]:
+        """Everybody's work that was not sent yet."""
+        item = _filter("draft_exists", "equal", True, "Boolean")
+        query = json.dumps({"filters": {"conjunction": "and", "items": [item]}})
+        ids = [task["id"] for task in self._pages(project, LIST_PAGE, fields="task_only", include="id", query=query)]
+        found = []
+        for start in range(0, len(ids), DETAIL_PAGE):
+            # Only an export tells the drafts of others.
+            params = {"download_all_tasks": True, "ids[]": ids[start : start + DETAIL_PAGE]}
+            with self._asking(f"for the drafts of project {project.id}"):
+                tasks = _body(self._request(f"api/projects/{project.id}/export", method="GET", params=params))
+            found += [Draft(task["id"], draft["user"], draft["result"]) for task in tasks for draft in task["drafts"]]
+        return found
 
-    def create(self, project: Project, tasks: Sequence[ReviewTask]) -> None:
-        """Import tasks with their predictions in one request."""
-        request: list[Any] = [
-            {"data": task.data, "meta": {"shown": [_remembered(task)]}, "predictions": [_prediction(task)]}
-            for task in tasks
-        ]
+    def create(self, project: Project, tasks: Sequence[ReviewTask], work: Mapping[str, Work]) -> list[int]:
+        """Import tasks with their predictions, and the `work` on them by key, in one request; their ids, in order."""
+        request = [_import(task, work.get(task.key)) for task in tasks]
         with self._asking(f"to take {len(tasks)} tasks", "; the next push finds out which of them arrived"):
-            self._sdk.projects.import_tasks(project.id, request=request, request_options=ONCE)
+            # Written out here: the SDK would look at each value of each task on its own, which takes as long as the
+            # server does.
+            response = self._request(
+                f"api/projects/{project.id}/import",
+                method="POST",
+                params={"return_task_ids": True},
+                content=json.dumps(request).encode(),
+                headers={"Content-Type": "application/json"},
+                request_options=ONCE,
+            )
+            ids: list[int] = _body(response)["task_ids"]
+            return ids
 
     def replace(self, standing: dict[str, Any], task: ReviewTask, meta: dict[str, Any]) -> None:
         """Bring a task (as `details` gave it) to a new revision; annotations and drafts stay as they are.
@@ -227,17 +333,22 @@ class Client:
         with self._asking(f"to archive {data['key']}", "; the next push does it again"):
             self._sdk.tasks.update(str(standing["id"]), data=data, overlap=0, is_labeled=True)
 
+    def put_back(self, standing: dict[str, Any], work: Work) -> None:
+        """Bring work that was lost back to a task; who did it goes first, so that nothing counts as somebody else's."""
+        with self._asking(f"to put answers back on task {standing['id']}", "; restoring again does what is left"):
+            self._sdk.tasks.update(str(standing["id"]), meta=work.remembered(standing.get("meta") or {}))
+            for annotation in work.annotations:
+                self._sdk.annotations.create(standing["id"], **annotation, request_options=ONCE)
+
     # A reviewer's own requests
 
     def next_task(self, project: Project) -> dict[str, Any] | None:
         """What the browser would be given next; None when the queue is empty."""
-        # The SDK has no method for it; its HTTP client brings the address, the token and its renewal.
         with self._asking("for the next task"):
-            response = self._sdk._client_wrapper.httpx_client.request(f"api/projects/{project.id}/next", method="GET")
+            response = self._request(f"api/projects/{project.id}/next", method="GET")
             if response.status_code == httpx.codes.NOT_FOUND:
                 return None
-            response.raise_for_status()
-            found: dict[str, Any] = response.json()
+            found: dict[str, Any] = _body(response)
             return found
 
     def submit(
@@ -256,15 +367,24 @@ class Client:
             )
 
     def _pages(self, project: Project, size: int, **query: Any) -> Iterator[dict[str, Any]]:
-        with self._asking(f"for the tasks of project {project.id}"):
-            pages: Any = self._sdk.tasks.list(project=project.id, page_size=size, **query)
-            missing = pages.response.total or 0
-            for task in pages:
-                missing -= 1
-                yield task.dict()
-        # The SDK takes "not found" for the end of the pages, also where the project was deleted between two of them.
-        if missing > 0:
-            raise LabelStudioError(f"{missing} tasks of project {project.id} went away while they were read: try again")
+        """The tasks of a query, page after page. Links in their data stay as they are, which saves most of the time."""
+        seen = 0
+        for page in count(1):
+            params = {"project": project.id, "page": page, "page_size": size, "resolve_uri": False, **query}
+            with self._asking(f"for the tasks of project {project.id}"):
+                response = self._request("api/tasks/", method="GET", params=params)
+                if response.status_code == httpx.codes.NOT_FOUND and page > 1:
+                    # There is no such page where tasks were deleted meanwhile, or the project was.
+                    raise LabelStudioError(f"tasks of project {project.id} went away while they were read: try again")
+                found = _body(response)
+            yield from found["tasks"]
+            seen += len(found["tasks"])
+            if seen >= found["total"]:
+                return
+
+    def _request(self, path: str, **options: Any) -> httpx.Response:
+        """What the SDK has no method for, or a slow one; its HTTP client brings address, token and its renewal."""
+        return self._sdk._client_wrapper.httpx_client.request(path, **options)
 
     def _project(self, id_: int, *, new: bool = False) -> Project:
         return Project(id_, f"{self.url}/projects/{id_}/data", new)
@@ -301,6 +421,16 @@ class Client:
         return f"{self.url} refused, asked {what} ({status}: {str(said)[:600]}){remedy}"
 
 
+def _body(response: httpx.Response) -> Any:
+    """The JSON of an answer. Raises httpx.HTTPStatusError where it is a refusal."""
+    response.raise_for_status()
+    return response.json()
+
+
+def _filter(name: str, operator: str, value: Any, kind: str = "String") -> dict[str, Any]:
+    return {"filter": f"filter:tasks:{name}", "operator": operator, "type": kind, "value": value}
+
+
 def _mark(show: str, kind: Kind) -> str:
     return f"[dailies:{show}:{kind}]"
 
@@ -316,6 +446,11 @@ def our_prediction(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def _prediction(task: ReviewTask) -> dict[str, Any]:
     return {"model_version": MODEL_VERSION, "score": task.score, "result": task.result}
+
+
+def _import(task: ReviewTask, work: Work | None) -> dict[str, Any]:
+    made = {"data": task.data, "meta": {"shown": [_remembered(task)]}, "predictions": [_prediction(task)]}
+    return work.on(made) if work else made
 
 
 def _remembered(task: ReviewTask) -> dict[str, Any]:

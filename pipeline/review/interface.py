@@ -66,18 +66,26 @@ def check(task: ReviewTask) -> None:
     missing = sorted(name for name in fields(config(task.kind)) if name not in task.data)
     if missing:
         raise ValueError(f"{task.key}: {_FILES[task.kind]} shows ${missing[0]}, which the task lacks")
-    interface = _parsed(expanded(config(task.kind), task.data))
+    options = tuple((name, tuple(option["value"] for option in task.data[name])) for name in lists(task.kind))
+    interface = _parsed(config(task.kind), options)
     prediction = {"model_version": "", "score": task.score, "result": task.result}
     for problem in interface.validate_prediction(prediction, return_errors=True):  # type: ignore[no-untyped-call]
         raise ValueError(f"{task.key}: the prediction does not fit {_FILES[task.kind]}: {_named(problem, task)}")
 
 
 @lru_cache(maxsize=64)
-def _parsed(xml: str) -> "LabelInterface":
+def _parsed(xml: str, options: tuple[tuple[str, tuple[str, ...]], ...]) -> "LabelInterface":
     """Parsing takes longer than validating, and most tasks of a show have the same lists."""
     from label_studio_sdk.label_interface.interface import LabelInterface
 
-    return LabelInterface(xml)
+    return LabelInterface(expanded(xml, {name: [{"value": value} for value in values] for name, values in options}))
+
+
+@cache
+def lists(kind: Kind) -> tuple[str, ...]:
+    """The task fields that hold the options of a list."""
+    elements = [each for each in ElementTree.fromstring(config(kind)).iter() if each.tag in ("Choices", "Labels")]
+    return tuple(value[1:] for each in elements if (value := each.get("value", "")).startswith("$"))
 
 
 @cache

@@ -23,16 +23,19 @@ class Served:
         self._store = store
         self._root = root.resolve()
         self.folder = str(PurePosixPath(there) / FOLDER) if there else str(self._root / FOLDER)
+        self._names: dict[tuple[str, str], str] = {}
         (self._root / FOLDER).mkdir(parents=True, exist_ok=True)
 
     def url(self, file: File) -> str:
         """Raises KeyError where the store lacks the file."""
-        suffix = Path(file.name).suffix.lower()
-        name = f"{FOLDER}/{file.digest[:2]}/{file.digest}{suffix}"
-        target = self._root / name
-        if not target.exists():
-            target.parent.mkdir(exist_ok=True)
-            _place(self._store.path_of(file), target)
+        name = self._names.get((file.digest, file.name))  # A picture of the bible is in hundreds of tasks.
+        if name is None:
+            name = f"{FOLDER}/{file.digest[:2]}/{file.digest}{Path(file.name).suffix.lower()}"
+            target = self._root / name
+            if not target.exists():
+                target.parent.mkdir(exist_ok=True)
+                _place(self._store.path_of(file), target)
+            self._names[file.digest, file.name] = name
         # Relative, so that any host name and the reviewer's cookie do.
         return f"/data/local-files/?d={name}"
 

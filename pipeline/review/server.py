@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 import portalocker
@@ -58,27 +59,28 @@ def running(
     port: int = 8080,
     email: str = "reviewer@example.com",
     templates: Path | None = None,
-    environment: Mapping[str, str] | None = None,
+    database: str | None = None,
 ) -> Iterator[Server]:
     """Label Studio for the length of a `with`.
 
     `data` holds its database, its log and its login (`login.json`, for this user's eyes only); a second start goes on
     with what is there. `document_root` is the folder whose sub-folders it may serve. `templates` is a cache folder for
-    empty databases, one for each release, that save half a minute at each first start. `environment` adds variables,
-    e.g. Label Studio's own for PostgreSQL. Raises LabelStudioError where it cannot run.
+    empty databases, one for each release, that save half a minute at each first start. `database` is the address of a
+    PostgreSQL database to use instead of SQLite (`postgresql://user:password@host:port/name`; its user must own it).
+    Raises ValueError where that is no such address, LabelStudioError where Label Studio cannot run.
     """
     if not executable.exists():
         raise LabelStudioError(f"there is no Label Studio at {executable}: run `make setup`")
     for folder in (data, document_root):
         folder.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
+    in_postgres = _postgres(database) if database else {}
     login = _login(data, email)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     with _alone(data, url, login):
         _check_port(host, port)
-        variables = _environment(data, document_root, login) | dict(environment or {})
-        on_sqlite = "DJANGO_DB" not in variables
-        if templates and on_sqlite and not (data / DATABASE).exists():
+        variables = _environment(data, document_root, login) | in_postgres
+        if templates and not in_postgres and not (data / DATABASE).exists():
             _start_from_template(executable, templates, data, variables)
         log = data / "label-studio.log"
         command = [executable, "start", "--no-browser", "--internal-host", host, "--port", str(port)]
@@ -159,6 +161,22 @@ def _environment(data: Path, document_root: Path, login: Login) -> dict[str, str
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
         "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _postgres(address: str) -> dict[str, str]:
+    """Label Studio's variables for a PostgreSQL database. A host in the query is a socket's folder, as libpq has it."""
+    parts = urlsplit(address)
+    name = parts.path.removeprefix("/")
+    if parts.scheme not in ("postgresql", "postgres") or not name or not parts.username:
+        raise ValueError("label_studio_database is no postgresql://user:password@host:port/name")
+    return {
+        "DJANGO_DB": "default",
+        "POSTGRE_NAME": unquote(name),
+        "POSTGRE_USER": unquote(parts.username),
+        "POSTGRE_PASSWORD": unquote(parts.password or ""),
+        "POSTGRE_HOST": parts.hostname or next(iter(parse_qs(parts.query).get("host", ())), "localhost"),
+        "POSTGRE_PORT": str(parts.port or 5432),
     }
 
 

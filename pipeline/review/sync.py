@@ -1,11 +1,13 @@
 """Push tasks to Label Studio without ever doing anything twice; pull what people decided, and lose nothing."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.engine.store import Store
-from pipeline.review import answers, interface
+from pipeline.review import answers, interface, known, replay
 from pipeline.review.client import Client, Listed, Project
 from pipeline.review.served import Served
 from pipeline.review.shown import Kind, ReviewTask
@@ -20,6 +22,9 @@ IMPORT_BATCH = 500  # Label Studio's own batch size; SQLite takes about 500 task
 # Revisions a task remembers beside those that annotations and drafts name: a reviewer may have a task open while it
 # changes, and then answers what was shown before.
 RECENT = 5
+
+# Label Studio answers a few requests at once; more only wait in its database.
+AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,14 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """All decisions, and the annotations that cannot be read, each with the reason: they stay in Label Studio."""
+    """All decisions, and the annotations that cannot be read, each with the reason: they stay in Label Studio.
+
+    `drafts` counts the tasks in which a person has work that was not sent yet, by e-mail; it is no decision before.
+    """
 
     snapshot: ReviewSnapshot
     unreadable: tuple[str, ...]
+    drafts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +82,17 @@ def push(
     bible: Bible,
     *,
     episodes: Iterable[str] | None = None,
+    work: Mapping[str, replay.Work] | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> tuple[Pushed, ...]:
     """Make Label Studio's two projects of `show` hold just the tasks of `materials` (one for each episode).
 
     `episodes` are all that the show has: tasks of others are archived. Left out, only episodes among `materials` are
     touched. An episode that the show has but that is not among `materials` (not ready yet) keeps its tasks as they are.
-    Every task is checked against its labeling config before the first one leaves. Raises ValueError where one does
-    not fit, LabelStudioError where the server does not do its part; a second push then does what is left.
+    `work` is what new tasks bring along, by key, where they are made again with the answers they had.
+
+    Every task that leaves is checked against its labeling config before the first one does. Raises ValueError where
+    one does not fit, LabelStudioError where the server does not do its part; a second push then does what is left.
     """
     wanted: dict[Kind, list[ReviewTask]] = {kind: [] for kind in KINDS}
     for material in materials:
@@ -89,37 +101,50 @@ def push(
         wanted["captions"] += tasks.captions
         for reason in tasks.left_out:
             log(f"{material.episode}: not shown to reviewers: {reason}")
-    for kind in KINDS:
-        for task in wanted[kind]:
-            interface.check(task)
     ready = {material.episode for material in materials}
-    known = ready if episodes is None else ready | set(episodes)
+    known_episodes = ready if episodes is None else ready | set(episodes)
 
     def concerns(episode: str) -> bool:
-        return episode in ready or (episodes is not None and episode not in known)
+        return episode in ready or (episodes is not None and episode not in known_episodes)
 
     with store.lock("review-push"):
+        plans = [_plan(client, store, show, kind, wanted[kind], concerns) for kind in KINDS]
+        for plan in plans:
+            for task in plan.unchecked:
+                interface.check(task)
         client.disarm_keys()
-        return tuple(_push(client, served, show, kind, wanted[kind], concerns, log) for kind in KINDS)
+        return tuple(_carry_out(client, store, served, show, plan, work or {}, log) for plan in plans)
 
 
-def _push(
-    client: Client,
-    served: Served,
-    show: str,
-    kind: Kind,
-    tasks: Sequence[ReviewTask],
-    concerns: Callable[[str], bool],
-    log: Callable[[str], None],
-) -> Pushed:
-    project = client.ensure_project(show, kind)
-    client.serve(project, served.folder)
-    standing, doubles = _by_key(client.listing(project))
+@dataclass(slots=True)
+class _Plan:
+    """What a push will do. `listed` are all tasks that are there; `changed` and `revived` map ids to what they become.
+
+    `unchecked` are the tasks that are not known to fit the labeling config.
+    """
+
+    kind: Kind
+    tasks: Sequence[ReviewTask]
+    listed: list[Listed]
+    missing: list[ReviewTask]
+    changed: dict[int, ReviewTask]
+    gone: list[int]
+    doubles: list[int]
+    unchecked: Sequence[ReviewTask]
+
+
+def _plan(
+    client: Client, store: Store, show: str, kind: Kind, tasks: Sequence[ReviewTask], concerns: Callable[[str], bool]
+) -> _Plan:
+    project = client.find_project(show, kind)
+    listed: list[Listed] = []
+    if project is not None:
+        remembered = known.listing(store, show, kind, project)
+        sure = remembered is not None and client.confirms(project, remembered)
+        listed = remembered if remembered is not None and sure else list(client.listing(project))
+    standing, doubles = _by_key(listed)
     wanted = {task.key: task for task in tasks}
     missing = [task for key, task in wanted.items() if key not in standing]
-    for start in range(0, len(missing), IMPORT_BATCH):
-        client.create(project, missing[start : start + IMPORT_BATCH])
-        log(f"{kind}: {min(start + IMPORT_BATCH, len(missing))} of {len(missing)} new tasks are there")
     changed = {
         there.id: wanted[key]
         for key, there in standing.items()
@@ -130,24 +155,75 @@ def _push(
         for key, there in standing.items()
         if key not in wanted and concerns(there.episode) and (not there.archived or there.in_queue)
     ]
-    for task in client.details(project, list(changed)):
-        new = changed[task["id"]]
-        client.replace(task, new, _meta(task, new))
-    for task in client.details(project, gone):
-        client.archive(task, "its clip is gone")
-    for task in client.details(project, doubles):
-        client.archive(task, "another task has the same key")
-    if wanted or standing:  # Label Studio refuses the name of predictions that it does not have.
+    # What stands on the server fitted when it left; its revision says that it is the same.
+    same_config = project is not None and client.has_config(project, kind)
+    unchecked = [*missing, *changed.values()] if same_config else tasks
+    return _Plan(kind, tasks, listed, missing, changed, gone, doubles, unchecked)
+
+
+def _carry_out(
+    client: Client,
+    store: Store,
+    served: Served,
+    show: str,
+    plan: _Plan,
+    work: Mapping[str, replay.Work],
+    log: Callable[[str], None],
+) -> Pushed:
+    kind = plan.kind
+    project = client.ensure_project(show, kind)
+    client.serve(project, served.folder)
+    now = {task.id: task for task in plan.listed}
+    if plan.missing or plan.changed or plan.gone or plan.doubles:
+        known.forget_listing(store, show, kind)
+    for start in range(0, len(plan.missing), IMPORT_BATCH):
+        batch = plan.missing[start : start + IMPORT_BATCH]
+        for id_, task in zip(client.create(project, batch, work), batch, strict=True):
+            now[id_] = _listed(id_, task)
+        log(f"{kind}: {min(start + IMPORT_BATCH, len(plan.missing))} of {len(plan.missing)} new tasks are there")
+    drafted = {draft.task: draft.result for draft in client.drafts(project)} if plan.changed else {}
+
+    def bring(task: dict[str, Any]) -> None:
+        new = plan.changed[task["id"]]
+        client.replace(task, new, _meta(task, new, drafted.get(task["id"], ())))
+
+    def put_away(task: dict[str, Any], why: str) -> None:
+        client.archive(task, why)
+        now[task["id"]] = replace(now[task["id"]], archived=True, in_queue=False)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(bring, client.details(project, list(plan.changed))))
+        list(pool.map(lambda task: put_away(task, "its clip is gone"), client.details(project, plan.gone)))
+        doubles = client.details(project, plan.doubles)
+        list(pool.map(lambda task: put_away(task, "another task has the same key"), doubles))
+    revived = sum(now[id_].archived for id_ in plan.changed)
+    now |= {id_: _listed(id_, task) for id_, task in plan.changed.items()}
+    if now:  # Label Studio refuses the name of predictions that it does not have.
         client.open_newest(project)
-    revived = sum(standing[task.key].archived for task in changed.values())
+    known.remember_listing(store, show, kind, project, sorted(now.values(), key=lambda task: task.id))
     return Pushed(
         kind=kind,
         project=project,
-        created=len(missing),
-        updated=len(changed) - revived,
-        unchanged=len(wanted) - len(missing) - len(changed),
-        archived=len(gone) + len(doubles),
+        created=len(plan.missing),
+        updated=len(plan.changed) - revived,
+        unchanged=len({task.key for task in plan.tasks}) - len(plan.missing) - len(plan.changed),
+        archived=len(plan.gone) + len(plan.doubles),
         revived=revived,
+    )
+
+
+def _listed(id_: int, task: ReviewTask) -> Listed:
+    """A task as it stands just after it was written."""
+    return Listed(
+        id=id_,
+        key=task.key,
+        rev=task.rev,
+        episode=task.data["episode"],
+        archived=False,
+        in_queue=True,
+        predictions=1,
+        annotations=0,
+        skips=0,
     )
 
 
@@ -170,36 +246,65 @@ def _by_key(listed: Iterable[Listed]) -> tuple[dict[str, Listed], list[int]]:
     return standing, [task.id for task in doubles if not task.archived or task.in_queue]
 
 
-def _meta(standing: Mapping[str, Any], task: ReviewTask) -> dict[str, Any]:
-    """What the task shall remember: the new revision, those that somebody's work names, and the latest others."""
+def _meta(standing: Mapping[str, Any], task: ReviewTask, drafts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the task shall remember: the new revision, those that somebody's work names, and the latest others.
+
+    `drafts` is work of anybody that was not sent; a task's own list of drafts has only those of who asks.
+    """
     meta = dict(standing.get("meta") or {})
     older = [entry for entry in meta.get("shown", ()) if entry["rev"] != task.rev]
-    named = {answers.revision_of(work) for work in (*standing["annotations"], *standing["drafts"])}
+    named = {answers.revision_of(done) for done in (*standing["annotations"], {"result": drafts})}
+    named |= {record["rev"] for record in meta.get("restored", ())}
     recent = {entry["rev"] for entry in older[-RECENT:]}
     kept = [entry for entry in older if entry["rev"] in named | recent]
     return meta | {"shown": [*kept, {"rev": task.rev, "shown": task.shown.model_dump(mode="json")}]}
 
 
-def pull(client: Client, show: str) -> Pulled:
+def pull(client: Client, show: str, store: Store | None = None) -> Pulled:
     """Every annotation of both projects as a decision, skipped ones too, in the order of (key, at, by).
 
-    The same annotations always give the same snapshot, byte for byte.
+    The same annotations always give the same snapshot, byte for byte. With a store, only what changed since the last
+    pull is asked for; what is remembered of the others is theirs as long as the server's stamp on them is.
     """
     people = client.people()
     decisions: list[ReviewDecision] = []
     unreadable: list[str] = []
+    drafts: Counter[str] = Counter()
     for kind in KINDS:
         project = client.need_project(show, kind)
-        ids = [task.id for task in client.listing(project) if task.annotations or task.skips]
-        for task in client.details(project, ids):
-            for annotation in task["annotations"]:
-                by = people.get(annotation["completed_by"], f"user {annotation['completed_by']}")
-                try:
-                    decisions.append(answers.decision(kind, task["data"], task["meta"] or {}, annotation, by))
-                except ValueError as error:
-                    unreadable.append(f"{project.url}?task={task['id']}: {error}")
+        read = readings(client, show, kind, project, people, store)
+        decisions += [decision for task in read.values() for decision in task.decisions]
+        unreadable += [problem for task in read.values() for problem in task.unreadable]
+        drafts.update(draft.by for draft in client.drafts(project))
     decisions.sort(key=lambda decision: (decision.key, decision.at, decision.by, decision.model_dump_json()))
-    return Pulled(ReviewSnapshot(decisions=tuple(decisions)), tuple(sorted(unreadable)))
+    return Pulled(ReviewSnapshot(decisions=tuple(decisions)), tuple(sorted(unreadable)), dict(sorted(drafts.items())))
+
+
+def readings(
+    client: Client, show: str, kind: Kind, project: Project, people: Mapping[int, str], store: Store | None
+) -> dict[int, known.Read]:
+    """What the answers to each task of a project say, by task id; the `store` remembers them."""
+    stamps = client.answered(project)
+    before = known.readings(store, show, kind, project, people) if store else {}
+    read = {id_: before[id_] for id_, stamp in stamps.items() if id_ in before and before[id_].stamp == stamp}
+    fresh = [id_ for id_ in stamps if id_ not in read]
+    for task in client.details(project, fresh):
+        read[task["id"]] = _read(task, kind, project, people, stamps[task["id"]])
+    if store and (fresh or len(read) != len(before)):
+        known.remember_readings(store, show, kind, project, people, read)
+    return read
+
+
+def _read(task: Mapping[str, Any], kind: Kind, project: Project, people: Mapping[int, str], stamp: str) -> known.Read:
+    read = known.Read(stamp)
+    meta = task["meta"] or {}
+    for annotation in replay.as_they_were(task["annotations"], meta):
+        by = annotation.get("by") or people.get(annotation["completed_by"], f"user {annotation['completed_by']}")
+        try:
+            read.decisions.append(answers.decision(kind, task["data"], meta, annotation, by))
+        except ValueError as error:
+            read.unreadable.append(f"{project.url}?task={task['id']}: {error}")
+    return read
 
 
 def progress(client: Client, show: str) -> tuple[Progress, ...]:
@@ -216,8 +321,21 @@ def progress(client: Client, show: str) -> tuple[Progress, ...]:
                 tasks=len(live),
                 done=sum(task.annotations > 0 for task in live),
                 skipped=sum(task.skips > 0 and not task.annotations for task in live),
-                drafts=client.drafts(project),
+                drafts=len({draft.task for draft in client.drafts(project)}),
                 archived=len(listed) - len(live),
             )
         )
     return tuple(found)
+
+
+def glance(client: Client, show: str) -> list[tuple[Kind, Project, int, int]]:
+    """Each project with its answered and its reviewable tasks, from what the server counts anyway.
+
+    Cheap enough for every few seconds. Tasks that were archived after somebody answered them count as done.
+    """
+    found: list[tuple[Kind, Project, int, int]] = []
+    for kind in KINDS:
+        project = client.need_project(show, kind)
+        counters = client.counters(project)
+        found.append((kind, project, counters.done, counters.tasks - client.archived_unanswered(project)))
+    return found

@@ -1,6 +1,7 @@
 """From what the machine made of an episode to the tasks reviewers see, one transcript and one caption for each clip."""
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,13 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
     people = people_of(bible)
     contexts = {context.scene: context for context in material.contexts.scenes}
     captions = {caption.clip: caption for caption in material.captions.captions}
-    spoken = _by_clip(material.scenes.clips, material.transcript.segments)
+    # An episode has thousands of words, so where a segment lies is asked of each once.
+    middles = [(segment.span.middle, segment) for segment in material.transcript.segments]
+    spoken = _by_clip(material.scenes.clips, middles)
+    in_scene = {
+        context.scene: [(middle, segment) for middle, segment in middles if context.span.holds(middle)]
+        for context in material.contexts.scenes
+    }
     transcripts, written = [], []
     for clip in material.scenes.clips:
         if clip.scene not in contexts:
@@ -72,7 +79,10 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
             raise ValueError(f"{clip.id}: step2-caption has no caption for this clip; run it again")
         context, segments = contexts[clip.scene], spoken[clip.id]
         if segments:
-            transcripts.append(transcript_task(clip, segments, context, material.transcript, bible, people, url))
+            before = [segment for middle, segment in in_scene[clip.scene] if middle < clip.span.start]
+            transcripts.append(
+                transcript_task(clip, segments, before, context, material.transcript, bible, people, url)
+            )
         written.append(
             caption_task(clip, captions[clip.id], segments, context, material.references, bible, people, url)
         )
@@ -88,6 +98,7 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
 def transcript_task(
     clip: Clip,
     segments: Sequence[Segment],
+    before: Sequence[Segment],
     context: SceneContext,
     transcript: SettledTranscript,
     bible: Bible,
@@ -95,6 +106,8 @@ def transcript_task(
     url: Url,
 ) -> ReviewTask:
     """The lines of one clip as audio regions, and its doubts as questions, the most valuable first.
+
+    `before` are the scene's lines before the clip.
 
     The score is the machine's belief that nothing in the clip needs a person: how sure the words are, times the best
     candidate of each doubt.
@@ -112,13 +125,12 @@ def transcript_task(
     # Only what the first slots cannot ask is told in words, so that nothing the machine doubts goes unsaid.
     warnings = [f"Also unsure: {questions.ask(doubt, texts[doubt.segment], clip)}" for doubt in doubts[len(SLOTS) :]]
     warnings += [f"Maybe {' and '.join(s.marks)}: “{s.text}”" for s in segments if s.marks]
-    earlier = [s for s in transcript.segments if context.span.holds(s.span.middle) and s.span.middle < clip.span.start]
     data = {
         "key": f"{transcript.episode}/{clip.id}",
         **_about(clip, transcript.episode, url),
         **slots,
         "audio": url(clip.audio or clip.video),
-        "context": panels.context(context, bible, dict(people), earlier[-LINES_BEFORE:], warnings, url),
+        "context": panels.context(context, bible, dict(people), before[-LINES_BEFORE:], warnings, url),
         "speakers": _speakers(people),
         "why": " · ".join(slots[f"{slot}_ask"] for slot in asked) or "no doubts",
     }
@@ -195,13 +207,15 @@ def _label(line: Line, labels: Mapping[str, str]) -> str:
     return labels[line.speaker or UNKNOWN]
 
 
-def _by_clip(clips: Sequence[Clip], segments: Sequence[Segment]) -> dict[str, list[Segment]]:
+def _by_clip(clips: Sequence[Clip], middles: Sequence[tuple[float, Segment]]) -> dict[str, list[Segment]]:
+    """The segments whose middle each clip holds; clips do not overlap."""
     found: dict[str, list[Segment]] = {clip.id: [] for clip in clips}
-    for segment in segments:
-        for clip in clips:
-            if clip.span.holds(segment.span.middle):
-                found[clip.id].append(segment)
-                break
+    ordered = sorted(clips, key=lambda clip: clip.span.start)
+    starts = [clip.span.start for clip in ordered]
+    for middle, segment in middles:
+        place = bisect_right(starts, middle) - 1
+        if place >= 0 and ordered[place].span.holds(middle):
+            found[ordered[place].id].append(segment)
     return found
 
 

@@ -93,7 +93,7 @@ class CaptionAnswer(Record):
 
 
 class RawAnswer(Record):
-    """An annotation as Label Studio has it, and what it answers (pipeline.review.shown.Shown): enough to put it back."""
+    """An annotation as Label Studio has it, and what its reviewer was shown (`Shown`): enough to put it back."""
 
     result: tuple[dict[str, Any], ...]
     shown: dict[str, Any]

@@ -152,8 +152,8 @@ def test_a_repeated_import_leaves_one_task_for_each_key(push, client, show, mate
 class Lost(Client):
     """A connection that breaks: after a write arrived, or between the two writes of an update."""
 
-    def create(self, project, tasks):
-        super().create(project, tasks)
+    def create(self, project, tasks, work):
+        super().create(project, tasks, work)
         raise LabelStudioError("the answer was lost")
 
     def replace(self, standing, task, meta):
