@@ -72,16 +72,18 @@ def _transcript(items: list[dict[str, Any]], shown: Shown) -> TranscriptAnswer:
         (_line(id_, region, seen.get(id_), shown) for id_, region in regions.items()),
         key=lambda line: (line.span.start, line.span.end, line.id),
     )
-    answers = {}
+    answers, asked = {}, []
     for slot, question in shown.questions.items():
         for label in _choices(items, slot):
             if label not in question.options:
                 raise ValueError(f"{label!r} is no answer to question {slot}: {', '.join(question.options)}")
             answers[question.doubt] = question.options[label]
+            asked += [question.asked] if question.asked else []
     return TranscriptAnswer(
         seen=shown.lines,
         lines=tuple(lines),
         answers=answers,
+        asked=tuple(asked),
         flags=tuple(sorted(_choices(items, "clip_flag"))),
         note=" ".join(_texts(items, "note")).strip(),
     )

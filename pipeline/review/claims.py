@@ -105,13 +105,13 @@ class _Reader:
                     decision, seen.span, 0.0, f"the machine hears nothing any more where it was {seen.text!r}", said
                 )
             return found
-        hears = f"the machine now hears {stretch.text!r} where the reviewer saw {seen.text!r}"
+        hears = f"the machine now hears {_whole_lines(stretch)!r} where the reviewer saw {seen.text!r}"
         if stretch.sureness < self.sure_enough:
             self._ask(decision, seen.span, stretch.sureness, hears, said)
             return found
         claim = _claim(stretch, seen, line, text, answered)
         if not _has_room(claim):
-            why = f"the machine now runs {seen.text!r} together with other words: {stretch.pieces[0].segment.text!r}"
+            why = f"the machine now runs {seen.text!r} together with other words: {_whole_lines(stretch)!r}"
             self._ask(decision, seen.span, stretch.sureness, why, said)
             return found
         if text is None and INAUDIBLE not in claim.flags and bare(stretch.text) != bare(seen.text):
@@ -137,8 +137,7 @@ class _Reader:
                 return
         # Half of the shorter one: it is the same sound, heard as something else.
         if stretch and stretch.span.overlap(line.span) > min(stretch.span.seconds, line.span.seconds) / 2:
-            hears = " ".join(piece.segment.text for piece in stretch.pieces)
-            why = f"the machine now hears {hears!r} where the reviewer added {line.text!r}"
+            why = f"the machine now hears {_whole_lines(stretch)!r} where the reviewer added {line.text!r}"
             self._ask(decision, line.span, stretch.sureness, why, said)
             return
         self.added.append(line)
@@ -261,6 +260,10 @@ def _claim(stretch: Stretch, seen: Line, line: Line | None, text: str | None, an
     still = line.span == seen.span
     moved = (0.0, 0.0) if still else (line.span.start - seen.span.start, line.span.end - seen.span.end)
     return Claim(stretch, text, names, speaker, line.flags, moved)
+
+
+def _whole_lines(stretch: Stretch) -> str:
+    return " ".join(piece.segment.text for piece in stretch.pieces)
 
 
 def _has_room(claim: Claim) -> bool:

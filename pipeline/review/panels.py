@@ -48,6 +48,11 @@ def hints(notes: Sequence[str]) -> str:
     return "".join(f"<p>⚠ {escape(note)}</p>" for note in notes)
 
 
+def before(answers: Sequence[str]) -> str:
+    """What people answered before the machines changed their minds."""
+    return "".join(f"<p>↩ {escape(answer)}</p>" for answer in answers)
+
+
 def frames(clip: Clip, shots: Sequence[ShotReference], url: Url, most: int = 4) -> str:
     """Stills of the clip in order, at most `most`, spread evenly; each is titled with its moment in the clip."""
     stills = [f for shot in shots if shot.shot in clip.shots for f in shot.frames if clip.span.holds(f.at)]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pipeline.engine import fingerprint
 from pipeline.engine.records import Record
-from pipeline.schemas.captions import Line
+from pipeline.schemas.captions import Asked, Line
 from pipeline.schemas.story import UNKNOWN, Bible
 from pipeline.schemas.timeline import Span
 
@@ -29,6 +29,7 @@ class Question(Record):
 
     doubt: str
     options: dict[str, str]
+    asked: Asked | None = None
 
 
 class Shown(Record):
@@ -47,7 +48,10 @@ class Shown(Record):
 
 @dataclass(frozen=True, slots=True)
 class ReviewTask:
-    """A task as it should stand on the server. `data` is what the labeling config shows, `result` the prediction."""
+    """A task as it should stand on the server. `data` is what the labeling config shows, `result` the prediction.
+
+    `again`: what people answered to it no longer fits, so it belongs into the queue though it was answered.
+    """
 
     kind: Kind
     key: str
@@ -55,6 +59,7 @@ class ReviewTask:
     result: list[dict[str, Any]]
     score: float
     shown: Shown
+    again: bool = False
 
     @property
     def rev(self) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.review import panels, questions
+from pipeline.review import again, panels, questions
+from pipeline.review.merge import Machine
 from pipeline.review.panels import Url, clock
 from pipeline.review.shown import SLOTS, Question, ReviewTask, Shown, people_of, task
-from pipeline.schemas.captions import Caption, Captions, Line
+from pipeline.schemas.captions import Asked, Caption, Captions, Line, ReviewDecision
 from pipeline.schemas.story import (
     UNKNOWN,
     Bible,
@@ -34,13 +35,16 @@ MIN_REGION_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What one episode's tasks are made of: the outputs of its steps."""
+    """What one episode's tasks are made of: the outputs of its steps, and what people decided so far (of the whole
+    show, if that is at hand), which is shown with the tasks that must be asked again.
+    """
 
     scenes: Scenes
     transcript: SettledTranscript
     references: ShotReferences
     contexts: SceneContexts
     captions: Captions
+    decisions: tuple[ReviewDecision, ...] = ()
 
     @property
     def episode(self) -> str:
@@ -57,7 +61,8 @@ class Tasks:
 
 
 def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
-    """One transcript task for each clip in which somebody speaks, one caption task for each clip.
+    """One transcript task for each clip in which somebody speaks, or did when people reviewed it; one caption task for
+    each clip.
 
     A segment belongs to the clip that holds its middle. Raises ValueError where the records do not fit together.
     """
@@ -67,6 +72,9 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
     # An episode has thousands of words, so where a segment lies is asked of each once.
     middles = [(segment.span.middle, segment) for segment in material.transcript.segments]
     spoken = _by_clip(material.scenes.clips, middles)
+    answered = again.earlier(
+        Machine(material.scenes, material.transcript, material.captions), bible, material.decisions
+    )
     in_scene = {
         context.scene: [(middle, segment) for middle, segment in middles if context.span.holds(middle)]
         for context in material.contexts.scenes
@@ -78,7 +86,7 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
         if clip.id not in captions:
             raise ValueError(f"{clip.id}: step2-caption has no caption for this clip; run it again")
         context, segments = contexts[clip.scene], spoken[clip.id]
-        if segments:
+        if segments or f"{material.episode}/{clip.id}" in answered:
             before = [segment for middle, segment in in_scene[clip.scene] if middle < clip.span.start]
             transcripts.append(
                 transcript_task(clip, segments, before, context, material.transcript, bible, people, url)
@@ -92,7 +100,10 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
         for segment in material.transcript.segments
         if segment.id not in in_a_clip
     )
-    return Tasks(tuple(transcripts), tuple(written), left_out)
+    shown = [
+        [again.asking_again(task, answered.get(task.key, ())) for task in tasks] for tasks in (transcripts, written)
+    ]
+    return Tasks(tuple(shown[0]), tuple(shown[1]), left_out)
 
 
 def transcript_task(
@@ -195,7 +206,8 @@ def _slots(
         keys = questions.OPTION_KEYS[slot]
         data[f"{slot}_ask"] = questions.ask(doubt, texts[doubt.segment], clip)
         data[f"{slot}_options"] = [{"value": label, "hotkey": key} for label, key in zip(options, keys, strict=False)]
-        asked[slot] = Question(doubt=doubt.id, options=options)
+        put = Asked(doubt=doubt.id, kind=doubt.kind, segment=doubt.segment, span=doubt.span, heard=doubt.heard)
+        asked[slot] = Question(doubt=doubt.id, options=options, asked=put)
     return data, asked
 
 
@@ -276,7 +288,7 @@ def _sureness(segment: Segment) -> float:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return sum(values) / len(values) if values else 0.0
 
 
 def _turned(labels: Mapping[str, str]) -> dict[str, str]:

@@ -102,14 +102,18 @@ def doubt():
 
 @pytest.fixture
 def material(keep):
-    """Clips of four seconds, one shot and one scene each three clips, with these lines and doubts."""
+    """Clips of four seconds, or of these cuts, each a shot of the one scene, with these lines and doubts."""
 
-    def make(segments=(), doubts=(), *, clips=2, episode="s01e01", captions=None, content=b"picture") -> Material:
-        spans = [Span(start=i * CLIP_SECONDS, end=(i + 1) * CLIP_SECONDS) for i in range(clips)]
-        whole = Span(start=0, end=clips * CLIP_SECONDS)
+    def make(
+        segments=(), doubts=(), *, clips=2, cuts=(), episode="s01e01", captions=None, content=b"picture", decisions=()
+    ) -> Material:
+        even = [(i * CLIP_SECONDS, (i + 1) * CLIP_SECONDS) for i in range(clips)]
+        spans = [Span(start=start, end=end) for start, end in cuts or even]
+        whole = Span(start=0, end=spans[-1].end)
         names = [f"{episode}_{round(span.start * 1000):07d}" for span in spans]
         still = keep("still.jpg", b"still")
         return Material(
+            decisions=tuple(decisions),
             scenes=Scenes(
                 episode=episode,
                 media=MediaInfo(
@@ -117,7 +121,7 @@ def material(keep):
                 ),
                 detector="test",
                 shots=tuple(Shot(index=i, span=span) for i, span in enumerate(spans)),
-                scenes=(Scene(index=0, span=whole, first_shot=0, last_shot=clips - 1),),
+                scenes=(Scene(index=0, span=whole, first_shot=0, last_shot=len(spans) - 1),),
                 clips=tuple(
                     Clip(
                         id=name,

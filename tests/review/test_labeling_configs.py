@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.review import interface, lines, merge
+from pipeline.review import interface, lines, verdicts
 from pipeline.review.questions import MOST_OPTIONS, OPTION_KEYS
 from pipeline.review.shown import SLOTS
 
@@ -59,7 +59,7 @@ def test_the_revision_travels_hidden_in_every_answer(kind):
 def test_what_the_merge_acts_on_can_be_chosen():
     flags = {element.get("value") for element in elements("transcripts") if element.tag == "Choice"}
     assert {lines.NOT_SPEECH, lines.INAUDIBLE, lines.OVERLAP} <= flags
-    assert {merge.SECOND_LOOK, merge.UNUSABLE_AUDIO, merge.MISSING_LINE} <= flags
+    assert {verdicts.SECOND_LOOK, verdicts.UNUSABLE_AUDIO, verdicts.MISSING_LINE} <= flags
 
 
 @pytest.mark.parametrize("kind", KINDS)
