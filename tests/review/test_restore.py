@@ -2,9 +2,11 @@
 
 import pytest
 
+from pipeline import control
 from pipeline.review import restore, sync
 from pipeline.review.client import our_prediction
-from pipeline.schemas.captions import ReviewSnapshot
+from pipeline.schemas.captions import ReviewDecision, ReviewSnapshot
+from pipeline.schemas.timeline import Span
 
 pytestmark = pytest.mark.server
 
@@ -156,3 +158,27 @@ def test_a_decision_by_somebody_the_server_does_not_know_stays_theirs(
     deleted("transcripts", "captions")
     bring_back(ReviewSnapshot(decisions=decisions), episode)
     assert sync.pull(client, show).snapshot.decisions == decisions
+
+
+def test_which_snapshot_is_meant_is_asked_where_the_newest_has_lost_decisions(spies, tmp_path):
+    (tmp_path / "show.toml").write_text((spies / "show.toml").read_text())
+    show = control.open_show(tmp_path)
+    with pytest.raises(ValueError, match="nothing was ever pulled here"):
+        control.restore(show)
+    decision = ReviewDecision(
+        key="a/b",
+        episode="a",
+        clip="b",
+        span=Span(start=0, end=1),
+        revision="r",
+        by="ann@example.com",
+        at="2026-01-02T03:04:05Z",
+        seconds=1,
+        skipped=True,
+    )
+    show.keep_snapshot(ReviewSnapshot(decisions=(decision,)))
+    show.keep_snapshot(ReviewSnapshot())
+    with pytest.raises(ValueError, match=r"newest snapshot \(2\) has 0 decisions, but 1 has 1: say which"):
+        control.restore(show)
+    with pytest.raises(ValueError, match="there is no snapshot '7'; there are 1, 2"):
+        control.restore(show, "7")
