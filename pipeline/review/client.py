@@ -131,8 +131,8 @@ class Client:
         if found is None:
             raise LabelStudioError(
                 f"{self.url} has no {kind} project of {show!r}: it was never pushed, or somebody deleted it;"
-                " `dailies push` makes it anew, `dailies review restore` with its answers (decisions pulled before are safe"
-                " in the show's store)"
+                " `dailies push` makes it anew, `dailies review restore` with its answers (decisions pulled before are"
+                " safe in the show's store)"
             )
         return found
 
