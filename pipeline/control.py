@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +152,7 @@ def push(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[P
 
 def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Material], Bible]":
     from pipeline.review.tasks import Material
+    from pipeline.schemas.captions import ReviewSnapshot
     from pipeline.schemas.story import Bible
 
     what = show.plan()
@@ -168,7 +169,11 @@ def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Mat
     if not ready:
         raise ValueError("no episode's captions are up to date: `dailies run step2-caption` first")
     steps = ("step1-scenes", "step2-transcript-disambiguate", "step2-shot-reference", "step2-scene-context")
-    materials = [Material(*(record(step, episode) for step in (*steps, "step2-caption"))) for episode in ready]
+    snapshot = show.latest_snapshot()
+    # What no longer fits of them is shown with the tasks that ask again.
+    decided = show.store.get(snapshot, ReviewSnapshot).decisions if snapshot else ()
+    made = [Material(*(record(step, episode) for step in (*steps, "step2-caption"))) for episode in ready]
+    materials = [replace(material, decisions=decided) for material in made]
     bible: Bible = record("step2-bible", SHOW)
     return what, materials, bible
 

@@ -132,8 +132,11 @@ def find_words(form: str, span: Span, segments: Iterable[Segment]) -> Stretch | 
 def _near(span: Span, segments: Iterable[Segment]) -> list[Segment]:
     """The lines that lie where `span` does, or may have lain, in order of time."""
     wide = _widened(span)
-    # Most lines of an episode lie elsewhere; their first word tells it for less than their whole span.
-    near = [s for s in segments if s.words[0].span.start < wide.end and s.span.overlap(wide)]
+    # Most lines of an episode lie elsewhere; their first and last words tell it for less than their whole span.
+    start, end = wide.start, wide.end
+    near = [
+        s for s in segments if s.words[0].span.start < end and s.words[-1].span.end > start and s.span.overlap(wide)
+    ]
     return sorted(near, key=lambda segment: (segment.span.start, segment.id))
 
 

@@ -205,8 +205,10 @@ class _Reader:
         self._tell(decision, where, "applied" if claim.stretch.same else "carried", claim.stretch.sureness)
 
     def _superseded(self, decision: ReviewDecision, where: Span) -> bool:
-        middle = where.middle
-        winner = next((by for by in self.newer if by.span.holds(middle) or by.span == decision.span), None)
+        middle, clip = where.middle, decision.clip
+        winner = next(
+            (by for by in self.newer if by.span.holds(middle) or (by.clip == clip and by.span == decision.span)), None
+        )
         if winner is not None:
             self.parts.append(_lost(decision, winner, where))
         return winner is not None

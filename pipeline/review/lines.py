@@ -34,18 +34,31 @@ class Dialogue:
     added: list[str] = field(default_factory=list)
     inaudible: set[str] = field(default_factory=set)
     parts: list[Part] = field(default_factory=list)
+    _spoken: list[tuple[Span, Segment]] | None = field(default=None, repr=False, compare=False)
 
     def spoken(self) -> list[Segment]:
         """The lines that somebody says, in order of time."""
-        lines = [s for s in self.segments.values() if s.id in self.seen or DOUBTED_MARKS.isdisjoint(s.marks)]
-        return sorted(lines, key=lambda segment: (segment.span.start, segment.id))
+        return [line for _, line in self._timed()]
+
+    def _timed(self) -> list[tuple[Span, Segment]]:
+        if self._spoken is None:  # Every clip asks for them.
+            lines = [s for s in self.segments.values() if s.id in self.seen or DOUBTED_MARKS.isdisjoint(s.marks)]
+            self._spoken = sorted(((s.span, s) for s in lines), key=lambda timed: (timed[0].start, timed[1].id))
+        return self._spoken
+
+    def changed(self) -> None:
+        """Must be said after `segments` or `seen` changed."""
+        self._spoken = None
 
     def heard_in(self, clip: Span) -> list[Segment]:
         """The lines of which a word lies in `clip`, without those that nobody can understand."""
         return [
             line
-            for line in self.spoken()
-            if line.id not in self.inaudible and any(clip.holds(word.span.middle) for word in line.words)
+            for span, line in self._timed()
+            if span.start < clip.end
+            and clip.start < span.end
+            and line.id not in self.inaudible
+            and any(clip.holds(word.span.middle) for word in line.words)
         ]
 
 
@@ -74,6 +87,7 @@ def settle(dialogue: Dialogue, claims: Sequence[Claim]) -> None:
             ours.setdefault(piece.segment.id, []).append((claim, number))
     for name, its in ours.items():
         _settle(dialogue, dialogue.segments[name], its)
+    dialogue.changed()
 
 
 def add(dialogue: Dialogue, episode: str, line: Line, shots: Sequence[Shot]) -> None:
@@ -89,6 +103,7 @@ def add(dialogue: Dialogue, episode: str, line: Line, shots: Sequence[Shot]) -> 
     dialogue.segments[name] = Segment(id=name, shot=shot, words=words, speaker=line.speaker, marks=marks)
     dialogue.seen.add(name)
     dialogue.added.append(name)
+    dialogue.changed()
     if not audible:
         dialogue.inaudible.add(name)
 
