@@ -8,9 +8,10 @@ from pipeline.schemas.story import UNKNOWN, Doubt
 from pipeline.schemas.timeline import Clip
 
 # Options of each slot, row by row of the keyboard, so that the hand rests. The letters that the configs themselves use
-# (b i k l m n o d) and Label Studio's own (u) are others: a key that does two things corrupts answers silently.
-OPTION_KEYS = {"q_a": "qwer", "q_b": "asdf", "q_c": "zxcv", "q_d": "tygh"}
-MOST_OPTIONS = 4
+# (i j l m n o) and Label Studio's own (u) are others: a key that does two things corrupts answers silently. The last
+# slot has what letters are left.
+OPTION_KEYS = {"q_a": "qwert", "q_b": "asdfg", "q_c": "zxcvb", "q_d": "yhkp"}
+MOST_OPTIONS = 5
 
 
 def rank(doubt: Doubt, often: int) -> tuple[object, ...]:
@@ -23,18 +24,21 @@ def rank(doubt: Doubt, often: int) -> tuple[object, ...]:
     return doubt.kind != "text", -often * (1 - right), doubt.span.start, doubt.id
 
 
-def options(doubt: Doubt, labels: Mapping[str, str]) -> dict[str, str]:
-    """What can be picked -> what it means, likeliest first; what stands now is always among them.
+def options(doubt: Doubt, labels: Mapping[str, str], most: int = MOST_OPTIONS) -> dict[str, str]:
+    """What can be picked -> what it means, likeliest first, at most `most`; what stands now is always among them.
 
+    That nobody knows who speaks comes last, wherever it ranks: it is no answer to hope for.
     `labels`: characters' ids and UNKNOWN -> what the screen calls them. Raises ValueError for a stranger.
     """
     ranked = sorted(doubt.candidates, key=lambda candidate: (-candidate.score, candidate.value))
     values = list(dict.fromkeys(candidate.value for candidate in ranked))
     if (standing := _standing(doubt)) not in values:
         values.append(standing)
-    if len(values) > MOST_OPTIONS:
-        others = [value for value in values if value != standing][: MOST_OPTIONS - 1]
+    if len(values) > most:
+        others = [value for value in values if value != standing][: most - 1]
         values = [value for value in values if value in (*others, standing)]
+    if UNKNOWN in values and doubt.kind == "speaker":
+        values = [*(value for value in values if value != UNKNOWN), UNKNOWN]
     if doubt.kind == "text":
         bare = Counter(map(_bare, values))
         return {_bare(value) if bare[_bare(value)] == 1 else value: value for value in values}

@@ -23,11 +23,12 @@ from pipeline.schemas.story import (
 )
 from pipeline.schemas.timeline import Clip, Scenes, Segment, Span
 
-# The ten colours of Tableau 10, which stay apart for most colour-blind people; a cast beyond ten shares them.
+# Names are written in these colours too, so each stands out 3 to 1 (WCAG 2.1, 1.4.11) from the light and from the dark
+# page; else they are the ten of Tableau 10, which stay apart for most colour-blind people. A larger cast shares them.
 COLOURS = (
-    "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#76b7b2", "#edc948", "#9c755f", "#ff9da7", "#86bcb6",
+    "#4e79a7", "#cc6d12", "#59a14f", "#e15759", "#b07aa1", "#2f9e96", "#a68a00", "#9c755f", "#d9608a", "#7d78d8",
 )  # fmt: skip
-GREY = "#7f7f7f"
+GREY = "#868686"
 
 LINES_BEFORE = 3
 MIN_REGION_SECONDS = 0.02
@@ -202,8 +203,8 @@ def _slots(
     data: dict[str, Any] = {f"{slot}_ask": "" for slot in SLOTS} | {f"{slot}_options": [] for slot in SLOTS}
     asked = {}
     for slot, doubt in zip(SLOTS, doubts, strict=False):
-        options = questions.options(doubt, labels)
         keys = questions.OPTION_KEYS[slot]
+        options = questions.options(doubt, labels, len(keys))
         data[f"{slot}_ask"] = questions.ask(doubt, texts[doubt.segment], clip)
         data[f"{slot}_options"] = [{"value": label, "hotkey": key} for label, key in zip(options, keys, strict=False)]
         put = Asked(doubt=doubt.id, kind=doubt.kind, segment=doubt.segment, span=doubt.span, heard=doubt.heard)

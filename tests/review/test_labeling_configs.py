@@ -46,7 +46,7 @@ def test_every_slot_is_a_field_that_label_studio_sees_as_dynamic():
     named = {element.get("name"): element for element in elements("transcripts")}
     assert [named[slot].get("value") for slot in SLOTS] == [f"${slot}_options" for slot in SLOTS]
     assert set(OPTION_KEYS) == set(SLOTS)
-    assert {len(row) for row in OPTION_KEYS.values()} == {MOST_OPTIONS}
+    assert max(len(row) for row in OPTION_KEYS.values()) == MOST_OPTIONS
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.review import answers, interface
 from pipeline.review.shown import people_of
-from pipeline.review.tasks import tasks_of
+from pipeline.review.tasks import COLOURS, GREY, tasks_of
 from pipeline.schemas.captions import CaptionAnswer, TranscriptAnswer
 from pipeline.schemas.story import Bible, Character
 
@@ -77,7 +77,7 @@ def test_regions_keep_the_segments_ids_and_say_how_sure_the_words_are(built, seg
 def test_a_line_without_a_speaker_is_unknown_and_grey(built, segment):
     (task,) = built([segment(1, "who am I", speaker=None)]).transcripts
     assert item(task.result, "speaker")["value"]["labels"] == ["UNKNOWN"]
-    assert task.data["speakers"][-1] == {"value": "UNKNOWN", "background": "#7f7f7f", "hotkey": "0"}
+    assert task.data["speakers"][-1] == {"value": "UNKNOWN", "background": GREY, "hotkey": "0"}
 
 
 def test_speakers_have_keys_and_colours_by_their_place_in_the_bible(built, segment):
@@ -113,6 +113,40 @@ def test_what_stands_can_always_be_picked_and_punctuation_is_not_shown(built, se
     (task,) = built([line], [doubt(line, ("Cohen?", 0.8), at=2)]).transcripts
     assert task.data["q_a_options"] == [{"value": "Cohen", "hotkey": "q"}, {"value": "cone", "hotkey": "w"}]
     assert task.shown.questions["q_a"].options == {"Cohen": "Cohen?", "cone": "cone?"}
+
+
+def test_everybody_of_a_small_cast_is_one_key_away_and_nobody_knows_comes_last(built, segment, doubt):
+    line = segment(1, "over here", speaker=None)
+    cast = [("UNKNOWN", 0.4), ("pryce", 0.3), ("cohen", 0.2), ("reyes", 0.1)]
+    (task,) = built([line], [doubt(line, *cast)]).transcripts
+    options = [(option["hotkey"], option["value"]) for option in task.data["q_a_options"]]
+    assert options == [("q", "Pryce"), ("w", "Cohen"), ("e", "Reyes"), ("r", "UNKNOWN")]
+
+
+def test_the_last_slot_has_fewer_keys_and_offers_the_likeliest(built, segment, doubt):
+    line = segment(0.5, "one two three four", end=3)
+    many = [(f"x{i}", 0.5 - i / 10) for i in range(5)]
+    (task,) = built([line], [doubt(line, *many, at=i, context=str(i)) for i in range(4)]).transcripts
+    assert [option["value"] for option in task.data["q_c_options"]] == ["x0", "x1", "x2", "x3", "three"]
+    assert [option["value"] for option in task.data["q_d_options"]] == ["x0", "x1", "x2", "four"]
+
+
+def contrast(one, other):
+    """WCAG 2.1's ratio of two colours like #4e79a7."""
+
+    def luminance(colour):
+        parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_speakers_stand_out_from_the_light_and_the_dark_page():
+    assert len(set(COLOURS)) == 10
+    for page in ("#fdfdfc", "#262521"):  # Label Studio's two backgrounds
+        assert min(contrast(colour, page) for colour in (*COLOURS, GREY)) >= 3
 
 
 def test_doubts_beyond_four_are_said_in_words(built, segment, doubt):
@@ -160,7 +194,7 @@ def test_the_revision_follows_what_is_shown_and_nothing_else(built, segment):
 def test_the_revision_of_a_task_is_stable_across_releases(built, segment, doubt):
     line = segment(1, "bring cone")
     (task,) = built([line], [doubt(line, ("Cohen", 0.6), at=1)]).transcripts
-    assert task.rev == "3c2ea6edee189d5a", "all tasks of all shows would be updated: is that meant?"
+    assert task.rev == "9f5abc6801d265d2", "all tasks of all shows would be updated: is that meant?"
 
 
 def test_records_that_do_not_fit_are_refused_with_the_clip(material, bible, segment, doubt):
