@@ -169,11 +169,14 @@ def test_only_what_the_target_needs_runs(toy):
 
 def test_killed_at_any_moment_the_next_run_finishes_and_loses_one_item_at_most(toy):
     toy.tape("a", " ".join(map(str, range(1, 13))))
-    toy.settings({"step2-double": {"seconds": 0.05}})
+    toy.settings({"step2-double": {"seconds": 0.1}})
     kills = 0
-    for delay in (0.3, 0.6, 0.8, 1.0, 1.1, 1.2, 1.3, 1.4):
-        process = toy.start("run")
-        time.sleep(delay)
+    for delay in (0.05, 0.15, 0.3, None, None, None, None):
+        before, process = len(toy.made()), toy.start("run")
+        if delay is not None:
+            time.sleep(delay)
+        while delay is None and len(toy.made()) == before and process.poll() is None:
+            time.sleep(0.01)
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
