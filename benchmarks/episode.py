@@ -53,6 +53,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         show = Path(folder) / "spies"
         shutil.copytree(SPIES, show, ignore=shutil.ignore_patterns(".dailies"))
+        # Nobody has reviewed this copy: the machine's captions stand in, so that the datasets have something to cut.
+        with (show / "show.toml").open("a") as file:
+            file.write('\n[steps.step2-reviewed]\npolicy = "machine-above"\nthreshold = 0.0\n')
         figures = measure(show)
     for name, value in figures.items():
         print(f"{name}: {value}", file=sys.stderr)
