@@ -19,6 +19,7 @@ from pipeline.settings import PROJECT
 from pipeline.show import Show
 
 _PANEL_SECONDS = 60.0
+_STOP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,11 @@ def _panel(show: Show) -> Iterator[str]:
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:  # A page that will not let go must not hold up Ctrl-C.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _check_free(host: str, port: int) -> None:

@@ -5,6 +5,7 @@ that a job loaded stays for the next job. When stdin closes while a job runs, wh
 worker ends with everything it started.
 """
 
+import errno
 import importlib
 import json
 import os
@@ -17,7 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.engine import code, plan
 from pipeline.engine.events import Events
@@ -103,13 +104,16 @@ def attempt(job: Job, models: Models) -> Answer:
 
 def explain(error: BaseException, store: Path) -> str:
     """One line for people: what is wrong and, where it is known, what to do."""
-    if isinstance(error, OSError) and error.errno == 28:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {store} is full: free some space (`dailies store gc`) and run again; finished work is kept"
-    first = (str(error).strip() or "no message").splitlines()[0]
-    return first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
+    lines = (str(error).strip() or "no message").splitlines()
+    if isinstance(error, ValidationError) or not isinstance(error, ValueError):
+        return f"{type(error).__name__}: {lines[0]}"
+    return "; ".join(lines)  # A file that people wrote may have several faults, each with its line.
 
 
 def record_failure(job: Job, message: str) -> None:
+    """Keep a failure for `status`. Where even that cannot be written (a full disk), the answer alone tells it."""
     store = Store(job.store)
     failure = {
         "key": plan.key(job.recipe),
@@ -117,7 +121,10 @@ def record_failure(job: Job, message: str) -> None:
         "when": time.time(),
         "log": str(job.log or ""),
     }
-    store.replace(store.failure_path(job.step, job.unit), json.dumps(failure).encode())
+    try:
+        store.replace(store.failure_path(job.step, job.unit), json.dumps(failure).encode())
+    except OSError:
+        traceback.print_exc()
 
 
 def _load(store: Store, need: Any, digests: Any) -> Any:

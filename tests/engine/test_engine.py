@@ -234,6 +234,14 @@ def test_a_failed_episode_leaves_the_others_done(toy):
     assert toy.states()["step1-read", "b"] == ("fresh", "")
 
 
+def test_a_failure_that_cannot_be_written_down_is_still_told(toy):
+    toy.tape("b", "10 twenty")
+    # A folder where the file should be, as good as a full disk.
+    (toy.show / "store" / "failures" / "step1-read" / "b.json").mkdir(parents=True)
+    report = toy.call("run")
+    assert report["failed"] == [["step1-read", "b", "invalid literal for int() with base 10: 'twenty'"]]
+
+
 def test_a_crashed_worker_fails_its_job_alone(toy):
     toy.edit(
         "steps/step1_read.py",
