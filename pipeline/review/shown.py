@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import Field
+
 from pipeline.engine import fingerprint
 from pipeline.engine.records import Record
 from pipeline.schemas.captions import Asked, Line
@@ -32,11 +34,24 @@ class Question(Record):
     asked: Asked | None = None
 
 
+class Check(Record):
+    """A hidden known answer: a line (`segment`) shows `misheard` where the machine is certain of `known`.
+
+    Both are words without the punctuation around them; `text` is the whole line as the machine has it.
+    """
+
+    segment: str
+    misheard: str
+    known: str
+    text: str
+
+
 class Shown(Record):
     """All that is needed to read an answer to one revision of a task, without the run that made it.
 
-    `clip` is where the clip lies in the episode; `lines` are in seconds of the episode. `people` maps the labels on the
-    screen to characters' ids (UNKNOWN to UNKNOWN), `questions` a slot to the doubt it asks.
+    `clip` is where the clip lies in the episode; `lines` are in seconds of the episode, as they were on the screen.
+    `people` maps the labels on the screen to characters' ids (UNKNOWN to UNKNOWN), `questions` a slot to the doubt it
+    asks, and `check` tells what is hidden in `lines`.
     """
 
     clip: Span
@@ -44,6 +59,8 @@ class Shown(Record):
     caption: str = ""
     people: dict[str, str]
     questions: dict[str, Question] = {}
+    # Left out where there is none, so that tasks without a check keep their revision.
+    check: Check | None = Field(default=None, exclude_if=lambda check: check is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,25 @@ class Asked(Record):
     heard: str
 
 
+class CheckResult(Record):
+    """What became of a hidden known answer: words of a line that were shown misheard (`shown`) though they are `known`.
+
+    "found": the reviewer put the known words there; "missed": the misheard ones were let stand; "changed": neither
+    stands, or nobody can say (the line was taken out).
+    """
+
+    segment: str
+    shown: str
+    known: str
+    outcome: Literal["found", "missed", "changed"]
+
+
 class TranscriptAnswer(Record):
     """What a reviewer made of a clip's lines.
 
     `seen` are the lines as shown, `answers` doubt id -> chosen value; `asked` tells what these doubts were about.
+    Where `check` tells of a hidden known answer, it is taken out of `seen` and `lines` already: they say what they
+    would say without it.
     """
 
     kind: Literal["transcript"] = "transcript"
@@ -78,6 +93,8 @@ class TranscriptAnswer(Record):
     asked: tuple[Asked, ...] = ()
     flags: tuple[str, ...] = ()
     note: str = ""
+    # Left out where there is none, so that snapshots without checks keep their bytes.
+    check: CheckResult | None = Field(default=None, exclude_if=lambda check: check is None)
 
 
 class CaptionAnswer(Record):
