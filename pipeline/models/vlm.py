@@ -4,12 +4,15 @@ A `Request` is the same for every backend, and so are its answer's schema and pa
 differs (in this process, or on a server). The confidence of an answer is measured, never what the model says of itself.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SOUND_HZ = 16_000
 """Samples a second of every `Sound`: what all audio encoders of these families take."""
@@ -39,7 +42,9 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """`samples`: [time], float32, -1 to 1, mono, SOUND_HZ a second."""
+    """`samples`: [time], float32, -1 to 1, mono, SOUND_HZ a second. Right after a `Video` it is that video's own sound,
+    from its first frame on, and models that can take both interleaved.
+    """
 
     samples: npt.NDArray[np.float32]
 
@@ -71,7 +76,8 @@ class Reply:
     `problem` says why then.
 
     `confidence` is, for each measured field, the probability of its value: the product of its tokens' probabilities,
-    or the share of samples that agree. `tokens_in` and `tokens_out` count tokens, `seconds` this request's share.
+    or the share of samples that agree. `tokens_in` and `tokens_out` count tokens, `seconds` this request's share,
+    `peak_bytes` is the most memory that the device held meanwhile (0 where nobody can know).
     """
 
     data: Mapping[str, Any] | None
@@ -81,6 +87,43 @@ class Reply:
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a number of replies cost; add one by one, report `figures` at the end."""
+
+    requests: int = 0
+    unanswered: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    def and_of(self, reply: Reply) -> Usage:
+        return Usage(
+            requests=self.requests + 1,
+            unanswered=self.unanswered + (reply.data is None),
+            tokens_in=self.tokens_in + reply.tokens_in,
+            tokens_out=self.tokens_out + reply.tokens_out,
+            seconds=self.seconds + reply.seconds,
+            peak_bytes=max(self.peak_bytes, reply.peak_bytes),
+        )
+
+    def figures(self) -> dict[str, float | int]:
+        """For a run's report, e.g. `work.report(**usage.figures())`."""
+        seconds = max(self.seconds, 1e-9)
+        return {
+            "requests": self.requests,
+            "unanswered": self.unanswered,
+            "requests_per_minute": round(60 * self.requests / seconds, 2),
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "tokens_per_second": round(self.tokens_out / seconds, 2),
+            "model_seconds": round(self.seconds, 3),
+            "peak_memory_gib": round(self.peak_bytes / 2**30, 3),
+        }
 
 
 class Vlm(Protocol):
