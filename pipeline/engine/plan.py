@@ -42,7 +42,7 @@ class Plan:
     store: Store
     outputs: dict[Node, Digest]
     _codes: dict[str, dict[str, Digest]] = field(default_factory=dict)
-    _parts: dict[tuple[Any, Digest], Digest] = field(default_factory=dict)
+    _parts: dict[tuple[Any, ...], Digest] = field(default_factory=dict)
 
     def nodes(self, targets: Sequence[str] | None = None, episodes: Sequence[str] | None = None) -> list[Node]:
         """All jobs that `targets` (default: all steps) ask for, in an order in which they could run.
@@ -75,7 +75,9 @@ class Plan:
         step = self.steps[node[0]]
         inputs: dict[str, Any] = {}
         for need in step.needs.values():
-            read = {unit: self._part(need, (need.producer, unit)) for unit in self._read_units(step, need, node[1])}
+            read = {
+                unit: self._part(need, (need.producer, unit), node[1]) for unit in self._read_units(step, need, node[1])
+            }
             inputs[need.producer] = read if self._gathers(step, need) else next(iter(read.values()))
         return {
             "step": step.name,
@@ -101,16 +103,19 @@ class Plan:
             return [SHOW]
         return [unit] if step.per == "episode" else self.episodes
 
-    def _part(self, need: Need, producer: Node) -> Digest:
-        """The digest of what the step reads of the producer's output: all of it, or a projection."""
+    def _part(self, need: Need, producer: Node, reader: str) -> Digest:
+        """The digest of what the step, run for `reader`, reads of the producer's output: all, or a projection."""
         whole = self.outputs[producer]
         if need.project is None:
             return whole
-        name = (record_type(need), whole)
-        if name not in self._parts:
+        kind = record_type(need)
+        episode = (reader,) if need.by_episode else ()
+        if (kind, whole, *episode) not in self._parts:
             record = self.store.get(whole, self._producer(need).output)
-            self._parts[name] = self.store.put(need.project(record))
-        return self._parts[name]
+            # The whole show's record is read once for all episodes, not once for each.
+            for part in [(each,) for each in self.episodes] if need.by_episode else [()]:
+                self._parts[kind, whole, *part] = self.store.put(need.project(record, *part))
+        return self._parts[kind, whole, *episode]
 
 
 def record_type(need: Need) -> Any:

@@ -34,12 +34,14 @@ class Need:
     """One input of a step.
 
     `project` is set where the step reads only a part of what the producer makes: the part's content, not the
-    whole record's, then decides whether the step runs again.
+    whole record's, then decides whether the step runs again. `by_episode` says that it also takes the id of the
+    episode that the step is run for, so that each episode reads its own part of what is made once for the show.
     """
 
     producer: str
     hint: Any
-    project: Callable[[Any], Record] | None = None
+    project: Callable[..., Record] | None = None
+    by_episode: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ def step(*, version: int, per: Per = "episode", device: Device = "cpu") -> Calla
 
     The file's name is the step's name (underscores for dashes), the keyword-only parameters are what it needs,
     and the annotations are its config and output, so nothing is said twice. A parameter whose type has a
-    `project(cls, upstream)` class method asks for that part of the upstream record only. Raise `version`
+    `project(cls, upstream)` class method asks for that part of the upstream record only; with
+    `project(cls, upstream, episode)`, for the part of the episode that the step is run for. Raise `version`
     whenever the same inputs would now give a different output and no file of the step's code shows it.
     """
 
@@ -74,11 +77,7 @@ def step(*, version: int, per: Per = "episode", device: Device = "cpu") -> Calla
             version=version,
             per=per,
             device=device,
-            needs={
-                p.name: Need(dag_name(p.name), hints[p.name], _projection(hints[p.name]))
-                for p in parameters
-                if p.kind is p.KEYWORD_ONLY
-            },
+            needs={p.name: _need(p.name, hints[p.name]) for p in parameters if p.kind is p.KEYWORD_ONLY},
             config=hints["config"],
             output=hints["return"],
             function=function,
@@ -87,9 +86,11 @@ def step(*, version: int, per: Per = "episode", device: Device = "cpu") -> Calla
     return wrap
 
 
-def _projection(hint: Any) -> Callable[[Any], Record] | None:
-    """The `project` of a record, or of the records in a `dict[str, ...]` that gathers episodes."""
-    return getattr(get_args(hint)[1] if get_args(hint) else hint, "project", None)
+def _need(parameter: str, hint: Any) -> Need:
+    """With the `project` of the record, or of the records in a `dict[str, ...]` that gathers episodes."""
+    project = getattr(get_args(hint)[1] if get_args(hint) else hint, "project", None)
+    by_episode = project is not None and "episode" in inspect.signature(project).parameters
+    return Need(dag_name(parameter), hint, project, by_episode)
 
 
 def dag_name(python_name: str) -> str:
@@ -113,7 +114,9 @@ def check(sources: tuple[Source, ...], steps: tuple[Step, ...]) -> None:
             given: Any = get_args(need.hint)[1] if gathers else need.hint
             if need.project is not None:
                 hints = get_type_hints(need.project)
-                (given,) = (hint for name, hint in hints.items() if name != "return")
+                (given,) = (hint for name, hint in hints.items() if name not in ("return", "episode"))
+            if need.by_episode and (step.per, producer.per) != ("episode", "show"):
+                raise TypeError(f"{step.name} is made once a {step.per}: it has no part of {need.producer} by episode")
             if given != producer.output:
                 raise TypeError(f"{step.name} takes {need.producer} as {given}, but it is {producer.output}")
         if step.name in above:

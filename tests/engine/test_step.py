@@ -17,7 +17,19 @@ class Length(Record):
         return cls(frames=reel.frames)
 
 
-SOURCES = (Source("reel", Reel),)
+class Roll(Record):
+    names: dict[str, str]
+
+
+class OwnCredit(Record):
+    name: str
+
+    @classmethod
+    def project(cls, roll: Roll, episode: str) -> "OwnCredit":
+        return cls(name=roll.names[episode])
+
+
+SOURCES = (Source("reel", Reel), Source("roll", Roll, per="show"))
 
 
 def run(config: StepConfig, work: Workspace, *, reel: Reel) -> Length: ...
@@ -44,6 +56,17 @@ def test_a_step_says_everything_once():
 def test_a_projection_and_a_gathering_are_understood():
     check(SOURCES, (step(version=1)(narrowed),))
     check(SOURCES, (step(version=1, per="show")(gathered),))
+
+
+def credited(config: StepConfig, work: Workspace, *, roll: OwnCredit) -> Length: ...
+
+
+def test_an_episode_may_read_its_own_part_of_what_is_made_for_the_show():
+    made = step(version=1)(credited)
+    assert made.needs["roll"].by_episode
+    check(SOURCES, (made,))
+    with pytest.raises(TypeError, match="is made once a show: it has no part of roll by episode"):
+        check(SOURCES, (step(version=1, per="show")(credited),))
 
 
 def test_a_wrong_type_an_unknown_need_and_a_twin_are_refused():
