@@ -136,6 +136,11 @@ class Vlm(Protocol):
     def revision(self) -> str: ...
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know about how it runs (attention, precision, server), to be logged once."""
+        ...
+
+    @property
     def sees(self) -> bool:
         """Whether it takes pictures and video."""
         ...
