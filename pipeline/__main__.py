@@ -118,21 +118,25 @@ def pull(show: ShowOption = HERE) -> None:
 
 
 @app.command()
-def up(show: ShowOption = HERE) -> None:
+def up(
+    show: ShowOption = HERE,
+    panel: Annotated[bool, typer.Option(help="Start the panel too.")] = True,
+) -> None:
     """Start Label Studio and the panel, and stay until Ctrl-C."""
     from pipeline.serve import up as serve
 
-    with people(), serve(control.open_show(show)) as running:
+    with people(), serve(control.open_show(show), panel=panel) as running:
         _stay(running)
 
 
 def _stay(running: "Running") -> None:
     """Say where everything is, then wait for Ctrl-C or a polite kill."""
-    line(f"panel         {running.panel}")
+    if running.panel:
+        line(f"panel         {running.panel}")
     line(f"Label Studio  {running.label_studio}")
-    if running.login:
+    if running.login and (running.panel or out.is_terminal):  # A job's log is no place for a password.
         line(f"  log in as   {running.login.email}  {running.login.password}")
-    line("Ctrl-C stops both")
+    line("Ctrl-C stops both" if running.panel else "Ctrl-C stops it")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         signal.pause()

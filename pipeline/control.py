@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline import dag
+from pipeline import dag, jobs
 from pipeline.engine import explain, upkeep
 from pipeline.engine.explain import UnitStatus
 from pipeline.engine.plan import SHOW, Node, Plan
 from pipeline.engine.run import Executor, LocalExecutor, Report, update
 from pipeline.engine.step import Device
+from pipeline.jobs import Job
 from pipeline.show import Show, open_show
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.review.tasks import Material
     from pipeline.schemas.story import Bible
 
-__all__ = ["Adopted", "Show", "UnitStatus", "adopt", "gc", "open_show", "run", "status", "verify", "why"]
+__all__ = ["Adopted", "Job", "Show", "UnitStatus", "adopt", "gc", "open_show", "run", "status", "verify", "why"]
 
 
 def status(show: Show) -> list[UnitStatus]:
@@ -107,7 +108,7 @@ def verify(show: Show, *, repair: bool = False) -> list[upkeep.Damage]:
 
 
 def gc(show: Show, *, dry: bool = False, grace_days: float = 7) -> upkeep.Freed:
-    return upkeep.gc(show.store, roots=show.snapshots(), grace_seconds=grace_days * 86_400, dry=dry)
+    return upkeep.gc(show.store, roots=show.kept(), grace_seconds=grace_days * 86_400, dry=dry)
 
 
 def _known(names: Sequence[str], known: Sequence[str], kind: str) -> None:
@@ -254,15 +255,79 @@ class Link:
     done: int
     total: int
 
+    @property
+    def next_task(self) -> str:
+        """Opens the queue at the task that it serves next."""
+        return f"{self.url}?labeling=1"
 
-def review_links(show: Show) -> list[Link]:
-    """The review projects; none before the first push, or while the show's Label Studio does not run."""
+    def task(self, id_: int) -> str:
+        return f"{self.url}?task={id_}"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where reviewers work, as it stands now. `problem` says what is wrong and what to do, where something is.
+
+    "never started": there is no Label Studio of this show yet. "down": it does not answer, or does not let us in.
+    "empty": it works, and nothing was pushed to it. `ours`: it is the one that `dailies up` starts.
+    """
+
+    state: Literal["never started", "down", "empty", "ready"]
+    url: str
+    ours: bool
+    links: tuple[Link, ...] = ()
+    problem: str = ""
+
+    @property
+    def login(self) -> str:
+        return f"{self.url}/user/login/"
+
+
+def review_desk(show: Show) -> Desk:
+    """How the show's Label Studio stands; what goes wrong there is in the answer."""
     from pipeline.review import sync
     from pipeline.review.errors import LabelStudioError
 
+    settings = show.settings
+    ours = settings.label_studio_url is None
+    url = (settings.label_studio_url or f"http://{settings.reachable_host}:{settings.label_studio_port}").rstrip("/")
     try:
         with label_studio(show) as client:
+            if any(client.find_project(show.file.name, kind) is None for kind in sync.KINDS):
+                return Desk("empty", url, ours)
             found = sync.glance(client, show.file.name)
-    except (ValueError, LabelStudioError):
-        return []
-    return [Link(kind.capitalize(), project.url, done, total) for kind, project, done, total in found]
+    except ValueError as error:
+        return Desk("never started" if ours else "down", url, ours, problem=str(error))
+    except LabelStudioError as error:
+        return Desk("down", url, ours, problem=str(error))
+    links = [Link(kind.capitalize(), project.url, done, total) for kind, project, done, total in found]
+    return Desk("ready", url, ours, tuple(links))
+
+
+def review_links(show: Show) -> list[Link]:
+    """The review projects; none before the first push, or while the show's Label Studio does not run."""
+    return list(review_desk(show).links)
+
+
+def invitation(show: Show) -> str:
+    """The link by which anybody who has it can make a login of their own."""
+    with label_studio(show) as client:
+        return f"{client.url}/user/signup/?token={client.invitation()}"
+
+
+# Work that goes on when the panel is closed.
+
+
+def start(show: Show, verb: str, *, by: str) -> Job:
+    """Start `push`, `pull`, `run` or `label-studio` in a process of its own; one that runs is the answer."""
+    return jobs.start(show.state, show.folder, verb, by=by)
+
+
+def stop(show: Show, job_id: str, *, by: str) -> None:
+    """End a job and all that it started."""
+    jobs.stop(show.state, job_id, by=by)
+
+
+def latest_jobs(show: Show) -> dict[str, Job]:
+    """The newest job of each verb that was ever started."""
+    return jobs.latest(show.state)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,23 +24,25 @@ _STOP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where people look. `login` is None where Label Studio is somebody else's."""
+    """Where people look. `login` is None where Label Studio is somebody else's, `panel` where none was asked for."""
 
     label_studio: str
     login: Login | None
-    panel: str
+    panel: str | None
 
 
 @contextmanager
-def up(show: Show) -> Iterator[Running]:
-    """Both servers for the length of a `with`.
+def up(show: Show, *, panel: bool = True) -> Iterator[Running]:
+    """Both servers, or without `panel` Label Studio alone, for the length of a `with`.
 
     Raises LabelStudioError or ValueError, with the remedy, where one cannot start; nothing is left running then.
     """
     settings = show.settings
     if settings.label_studio_url:
-        with _panel(show) as panel:
-            yield Running(settings.label_studio_url, None, panel)
+        if not panel:
+            raise ValueError(f"Label Studio is the one at {settings.label_studio_url}: start it where it lives")
+        with _panel(show) as address:
+            yield Running(settings.label_studio_url, None, address)
         return
     with (
         server.running(
@@ -52,9 +54,9 @@ def up(show: Show) -> Iterator[Running]:
             templates=settings.cache / "label-studio",
             database=settings.label_studio_database.get_secret_value() if settings.label_studio_database else None,
         ) as label_studio,
-        _panel(show) as panel,
+        _panel(show) if panel else nullcontext() as address,
     ):
-        yield Running(label_studio.url, label_studio.login, panel)
+        yield Running(label_studio.url, label_studio.login, address)
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def _panel(show: Show) -> Iterator[str]:
         process = subprocess.Popen(
             [*command, *(f"--{name}={value}" for name, value in options.items())],
             cwd=app,
-            env={**os.environ, "DAILIES_SHOW": str(show.folder), "PYTHONPATH": str(PROJECT)},
+            env={**os.environ, **_places(show), "PYTHONPATH": str(PROJECT)},
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -93,6 +95,14 @@ def _panel(show: Show) -> Iterator[str]:
         except subprocess.TimeoutExpired:  # A page that will not let go must not hold up Ctrl-C.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _places(show: Show) -> dict[str, str]:
+    """What the panel must know of this show that its files may not say: the demo moves to ports that are free."""
+    ports = {
+        f"DAILIES_{name.upper()}": str(getattr(show.settings, name)) for name in ("panel_port", "label_studio_port")
+    }
+    return {"DAILIES_SHOW": str(show.folder), **ports}
 
 
 def _check_free(host: str, port: int) -> None:

@@ -1,0 +1,196 @@
+"""Work that outlives whoever asked for it: a command of `dailies` in a process of its own, followed by its events.
+
+`<state>/jobs/<time>-<verb>-<random>/events.jsonl` tells what one did: `started` (by whom), `log` lines, `finished`
+with the exit code. Whether it still runs is told by a lock that its process holds, so that one that was killed is
+never shown as running.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import portalocker
+
+from pipeline.engine.events import Events, Reader
+
+State = Literal["running", "done", "failed", "stopped", "died"]
+
+VERBS: dict[str, tuple[str, ...]] = {
+    "push": ("push",),
+    "pull": ("pull",),
+    "run": ("run",),
+    "label-studio": ("up", "--no-panel"),
+}
+"""What may be started, by the name of its lock: of each there is one at a time."""
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_STOP_SECONDS = 25  # Label Studio itself is given 15 to end
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One start of a verb. `lines` are its words, oldest first; `seconds` so far, or in all."""
+
+    id: str
+    verb: str
+    by: str
+    state: State
+    at: datetime
+    seconds: float
+    lines: tuple[str, ...]
+
+
+def start(state: Path, show: Path, verb: str, *, by: str) -> Job:
+    """Start a verb for the show in folder `show`, unless one runs: then that is the answer. It outlives its caller.
+
+    Raises ValueError for an unknown verb.
+    """
+    if verb not in VERBS:
+        raise ValueError(f"there is no job {verb!r}; there are {', '.join(VERBS)}")
+    root = state / "jobs"
+    root.mkdir(parents=True, exist_ok=True)
+    with _lock_path(state, verb).open("a") as lock:
+        try:
+            portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.AlreadyLocked:
+            return _newest_running(state, verb)
+        stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S%f")
+        folder = root / f"{stamp}-{verb}-{uuid.uuid4().hex[:6]}"
+        folder.mkdir()
+        Events(folder / "events.jsonl").emit("started", by=by, verb=verb)
+        with (folder / "stderr").open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(folder), str(lock.fileno()), *VERBS[verb], "--show", str(show)],
+                cwd=_PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                # The lock is the open file's, so it stands as long as the job has it, though it is closed here.
+                pass_fds=(lock.fileno(),),
+                # Ctrl-C in the panel's terminal, or its end, must not reach the job.
+                start_new_session=True,
+            )
+        # Somebody must take note of its end as long as this process lives, or it stays on as a zombie.
+        threading.Thread(target=process.wait, daemon=True).start()
+        return _read(state, folder)
+
+
+def stop(state: Path, job_id: str, *, by: str) -> None:
+    """End a job and all that it started. Raises ValueError where it does not run."""
+    folder = state / "jobs" / job_id
+    # Ids come from outside: only the name of a folder that is there is one.
+    if job_id not in {path.name for path in _folders(state)} or _read(state, folder).state != "running":
+        raise ValueError(f"{job_id} does not run")
+    events = list(Reader(folder / "events.jsonl").poll())
+    pids = [event["pid"] for event in events if event["event"] == "running"]
+    if not pids:
+        raise ValueError(f"{job_id} is just starting: try again")
+    Events(folder / "events.jsonl").emit("stopped", by=by)
+    os.killpg(pids[0], signal.SIGTERM)
+
+
+def latest(state: Path) -> dict[str, Job]:
+    """The newest job of each verb that was ever started."""
+    newest = {_verb(path): path for path in _folders(state)}
+    return {verb: _read(state, path) for verb, path in newest.items()}
+
+
+def history(state: Path, most: int = 50) -> Iterator[Job]:
+    """Jobs, the newest first."""
+    for path in reversed(_folders(state)[-most:]):
+        yield _read(state, path)
+
+
+def _folders(state: Path) -> list[Path]:
+    """Oldest first: names begin with the time."""
+    return sorted(path.parent for path in (state / "jobs").glob("*/events.jsonl"))
+
+
+def _verb(folder: Path) -> str:
+    return folder.name.split("-", 1)[1].rsplit("-", 1)[0]
+
+
+def _lock_path(state: Path, verb: str) -> Path:
+    return state / "jobs" / f"{verb}.lock"
+
+
+def _is_locked(state: Path, verb: str) -> bool:
+    with _lock_path(state, verb).open("a") as lock:
+        try:
+            portalocker.lock(lock, portalocker.LockFlags.SHARED | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.AlreadyLocked:
+            return True
+    return False
+
+
+def _newest_running(state: Path, verb: str) -> Job:
+    return _read(state, [path for path in _folders(state) if _verb(path) == verb][-1])
+
+
+def _read(state: Path, folder: Path) -> Job:
+    verb = _verb(folder)
+    # The lock is asked first: a job that ends between the two questions has told so before it let go.
+    locked = _is_locked(state, verb)
+    newer = any(path.name > folder.name for path in (state / "jobs").glob(f"*-{verb}-??????"))
+    events = list(Reader(folder / "events.jsonl").poll())
+    by_kind = {event["event"]: event for event in events}
+    begun, last = events[0], events[-1]
+    code = by_kind["finished"]["code"] if "finished" in by_kind else None
+    found: State
+    if code is None and locked and not newer:
+        found = "running"
+    elif "stopped" in by_kind:
+        found = "stopped"
+    else:
+        found = "died" if code is None else "failed" if code else "done"
+    lines = [event["message"] for event in events if event["event"] == "log"]
+    if found == "died" and (folder / "stderr").exists():
+        lines += (folder / "stderr").read_text(errors="replace").splitlines()[-5:]
+    at = datetime.fromtimestamp(begun["t"]).astimezone()
+    end = datetime.now().timestamp() if found == "running" else last["t"]  # noqa: DTZ005 (only the difference counts)
+    return Job(folder.name, verb, begun["by"], found, at, end - begun["t"], tuple(lines))
+
+
+def _work(folder: Path, lock: int, arguments: list[str]) -> int:
+    """Run `dailies` with these arguments and tell what it says, line by line."""
+    events = Events(folder / "events.jsonl")
+
+    def told_to_stop(*_: object) -> None:
+        # The whole group got the signal. What does not end by it is ended.
+        signal.alarm(_STOP_SECONDS)
+
+    def out_of_patience(_: int, __: FrameType | None) -> None:
+        events.emit("finished", code=-signal.SIGKILL)
+        os.killpg(os.getpid(), signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, told_to_stop)
+    signal.signal(signal.SIGALRM, out_of_patience)
+    events.emit("running", pid=os.getpid())
+    command = [sys.executable, "-u", "-m", "pipeline", *arguments]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        pass_fds=(lock,),
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            events.emit("log", message=line.rstrip())
+    events.emit("finished", code=process.returncode)
+    return process.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(_work(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
