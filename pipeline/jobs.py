@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ VERBS: dict[str, tuple[str, ...]] = {
 """What may be started, by the name of its lock: of each there is one at a time."""
 
 _PROJECT = Path(__file__).resolve().parents[1]
+_SETTLE_TRIES, _SETTLE_SECONDS = 200, 0.05
 _STOP_SECONDS = 25  # Label Studio itself is given 15 to end
 
 
@@ -59,10 +61,18 @@ def start(state: Path, show: Path, verb: str, *, by: str) -> Job:
     root = state / "jobs"
     root.mkdir(parents=True, exist_ok=True)
     with _lock_path(state, verb).open("a") as lock:
-        try:
-            portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
-        except portalocker.AlreadyLocked:
-            return _newest_running(state, verb)
+        # Who has the lock may have told that it is finished, or not yet that it has begun: a moment settles both.
+        for _ in range(_SETTLE_TRIES):
+            try:
+                portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+                break
+            except portalocker.AlreadyLocked:
+                running = latest(state).get(verb)
+                if running and running.state == "running":
+                    return running
+                time.sleep(_SETTLE_SECONDS)
+        else:
+            raise ValueError(f"another {verb} is just ending: try again")
         stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S%f")
         folder = root / f"{stamp}-{verb}-{uuid.uuid4().hex[:6]}"
         folder.mkdir()
@@ -130,10 +140,6 @@ def _is_locked(state: Path, verb: str) -> bool:
         except portalocker.AlreadyLocked:
             return True
     return False
-
-
-def _newest_running(state: Path, verb: str) -> Job:
-    return _read(state, [path for path in _folders(state) if _verb(path) == verb][-1])
 
 
 def _read(state: Path, folder: Path) -> Job:
