@@ -17,6 +17,7 @@ from pipeline.engine.step import StepConfig
 from pipeline.engine.store import Store
 from pipeline.schemas import located
 from pipeline.schemas.captions import ReviewSnapshot
+from pipeline.schemas.edits import BatchEdit
 from pipeline.schemas.story import BibleSource
 from pipeline.schemas.timeline import Episode
 from pipeline.settings import Settings
@@ -52,6 +53,10 @@ class ShowFile(_Table):
     bible: str = "bible.toml"
     steps: _Steps = Field(default_factory=_Steps)
     settings: _Settings = Field(default_factory=_Settings)
+
+
+_ABOUT_QUESTIONS = ("refusal", "glossary")
+"""Batch edits that change only what is asked: they are no part of a snapshot, so that they make nothing stale."""
 
 
 @dataclass(frozen=True)
@@ -155,15 +160,46 @@ class Show:
     def snapshots(self) -> frozenset[Digest]:
         return frozenset(Digest(path.read_text()) for path in (self.store.root / "snapshots").glob("*"))
 
-    def keep_snapshot(self, snapshot: ReviewSnapshot) -> bool:
-        """Make `snapshot` the newest; False where nothing changed since the last."""
-        digest = self.store.put(snapshot)
-        if digest == (self.latest_snapshot() or self.store.put(ReviewSnapshot())):
-            return False
-        folder = self.store.root / "snapshots"
-        number = len(list(folder.glob("*"))) + 1
-        self.store.replace(folder / f"{number:06d}-{digest[:12]}", digest.encode())
-        return True
+    def keep_snapshot(self, snapshot: ReviewSnapshot | None = None) -> bool:
+        """Make `snapshot` (default: the last one), with the batch edits made by now, the newest; False where nothing
+        changed since the last.
+        """
+        with self.store.lock("snapshots"):
+            last = self.latest_snapshot()
+            if snapshot is None:
+                snapshot = self.store.get(last, ReviewSnapshot) if last else ReviewSnapshot()
+            edits = tuple(edit for edit in self.edits() if edit.what not in _ABOUT_QUESTIONS)
+            digest = self.store.put(snapshot.model_copy(update={"edits": edits}))
+            if digest == (last or self.store.put(ReviewSnapshot())):
+                return False
+            folder = self.store.root / "snapshots"
+            number = len(list(folder.glob("*"))) + 1
+            self.store.replace(folder / f"{number:06d}-{digest[:12]}", digest.encode())
+            return True
+
+    # The log of batch edits: entries are added, never changed.
+
+    def edits(self) -> tuple[BatchEdit, ...]:
+        """All batch edits, the oldest first."""
+        return tuple(self.store.get(Digest(path.read_text()), BatchEdit) for path in self._edit_paths())
+
+    def kept(self) -> frozenset[Digest]:
+        """What stays for ever: snapshots and batch edits."""
+        return self.snapshots() | {Digest(path.read_text()) for path in self._edit_paths()}
+
+    def add_edit(self, edit: BatchEdit) -> BatchEdit:
+        """Put `edit` at the end of the log, and the log into a new snapshot; the edit with its number."""
+        with self.store.lock("edits"):
+            number = len(self._edit_paths()) + 1
+            numbered = edit.model_copy(update={"id": str(number)})
+            digest = self.store.put(numbered)
+            self.store.publish(self.store.root / "edits" / f"{number:06d}-{digest[:12]}", digest.encode())
+        if edit.what not in _ABOUT_QUESTIONS:
+            self.keep_snapshot()
+        return numbered
+
+    def _edit_paths(self) -> list[Path]:
+        return sorted((self.store.root / "edits").glob("*"))
 
 
 class _Taken:

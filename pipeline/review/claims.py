@@ -72,7 +72,7 @@ class _Reader:
             for name, value in sorted(answer.answers.items())
             if name in asked and asked[name].kind == "speaker" and value in (*self.names, UNKNOWN)
         }
-        reworded = {line.id for line in answer.seen if _edit(line, left.get(line.id)) is not None}
+        reworded = {line.id for line in answer.seen if edited(line, left.get(line.id)) is not None}
         matched: set[str] = set()
         for seen in answer.seen:
             matched |= self._seen(decision, seen, left.get(seen.id), speakers.get(seen.id))
@@ -90,7 +90,7 @@ class _Reader:
     def _seen(self, decision: ReviewDecision, seen: Line, given: Line | None, answered: str | None) -> set[str]:
         """Take in a line that was shown; the ids of the machine's lines that it is now."""
         line = given and self._with_known_speaker(decision, given, seen)
-        text, said = _edit(seen, line), self._words(seen, line, answered)
+        text, said = edited(seen, line), in_words(seen, line, answered, self.names)
         now, texts = self.segments.get(seen.id), _texts(seen, line)
         same = now is not None and plain(now.text) in texts
         stretch = carry.whole(now) if now and same else carry.find(seen.span, texts, self.segments.values())
@@ -227,18 +227,19 @@ class _Reader:
             self._ask(decision, line.span, 0.0, why, f"“{line.text}” was said by {line.speaker}")
         return line.model_copy(update={"speaker": seen.speaker if seen and seen.speaker != line.speaker else None})
 
-    def _words(self, seen: Line, line: Line | None, answered: str | None) -> str:
-        """What the reviewer made of a line, in words."""
-        if (text := _edit(seen, line)) == "" or line is None:
-            return f"“{seen.text}” was taken out"
-        said = f"“{seen.text}” was let stand" if text is None else f"“{seen.text}” was changed to “{text}”"
-        who = line.speaker if line.speaker != seen.speaker else answered
-        if who is not None and who != UNKNOWN:
-            said += f", said by {self.names.get(who, who)}"
-        return f"{said} ({', '.join(line.flags)})" if line.flags else said
+
+def in_words(seen: Line, line: Line | None, answered: str | None, names: Mapping[str, str]) -> str:
+    """What a reviewer made of a line: `line` is what they left of it, `answered` who they said speaks it."""
+    if (text := edited(seen, line)) == "" or line is None:
+        return f"“{seen.text}” was taken out"
+    said = f"“{seen.text}” was let stand" if text is None else f"“{seen.text}” was changed to “{text}”"
+    who = line.speaker if line.speaker != seen.speaker else answered
+    if who is not None and who != UNKNOWN:
+        said += f", said by {names.get(who, who)}"
+    return f"{said} ({', '.join(line.flags)})" if line.flags else said
 
 
-def _edit(seen: Line, line: Line | None) -> str | None:
+def edited(seen: Line, line: Line | None) -> str | None:
     """The new text of a line, "" where it was taken out, None where its text was let stand."""
     if line is None or not line.text.strip() or NOT_SPEECH in line.flags:
         return ""

@@ -14,6 +14,9 @@ NOT_SPEECH, INAUDIBLE, OVERLAP = "not speech", "inaudible", "overlap"
 
 INAUDIBLE_TEXT = "[inaudible]"
 
+MARKS = "\"'“”‘’([{.,;:!?…-–—"
+"""What may stand around words and is no part of them."""
+
 DOUBTED_MARKS = frozenset({"hallucination", "loop", "no-speech"})
 """Marks of lines that perhaps nobody speaks: they count only where a person has seen them and left them in."""
 
@@ -115,7 +118,7 @@ def plain(text: str) -> str:
 
 def punctuated(value: str, heard: str) -> str:
     """`value` between the marks that stood around what was heard, unless it brings its own."""
-    core = heard.strip("\"'“”‘’([{.,;:!?…-–—")
+    core = heard.strip(MARKS)
     if not core:
         return value
     lead, _, tail = heard.partition(core)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.engine.records import File, Record
+from pipeline.schemas.edits import BatchEdit, EditAccount
 from pipeline.schemas.timeline import Probability, Segment, Span
 
 
@@ -55,7 +56,8 @@ class Line(Record):
 class Asked(Record):
     """A doubt as it was put to a reviewer: which line, where in the episode, and which words were heard.
 
-    It places an answer in later machine output, which may know neither the line's id nor the doubt's.
+    It places an answer in later machine output, which may know neither the line's id nor the doubt's. `context` is the
+    doubt's; older snapshots lack it.
     """
 
     doubt: str
@@ -138,9 +140,14 @@ class ReviewDecision(Record):
 
 
 class ReviewSnapshot(Record):
-    """A source: all decisions at one pull, in the order of (key, at). The empty one stands before anybody reviewed."""
+    """A source: all decisions at one pull, in the order of (key, at). The empty one stands before anybody reviewed.
+
+    `edits` are the batch edits that were made by then and say something of words, speakers or clips, the oldest first;
+    those that undo one are among them.
+    """
 
     decisions: tuple[ReviewDecision, ...] = ()
+    edits: tuple[BatchEdit, ...] = ()
 
 
 class ReviewedClip(Record):
@@ -178,7 +185,8 @@ class DecisionAccount(Record):
     `state` is "applied" where all of it fits what the machines say now as it fitted what the reviewer saw, "carried"
     where some of it was moved to new words or clips, "queued again" where some of it is no longer sure enough and the
     task shows it with the old answer (the rest of it counts), "superseded" where newer decisions took all its places,
-    and "waiting" where some of it has no place now; it counts again when its stretch comes back.
+    and "waiting" where some of it has no place now; it counts again when its stretch comes back. A batch edit made
+    since then goes on from what the decision left and has an account of its own.
 
     `sureness` is that of its least sure part: 1 where it fits, else how much of the letters and of the time agrees, as
     pipeline/review/carry.py measures it. It is None where nothing was carried (superseded, waiting, skipped).
@@ -199,7 +207,7 @@ class Reviewed(Record):
     """step2-reviewed: every clip of every episode is in `clips` or in `left_out`.
 
     `accounts` has one entry for each decision of the snapshot, in its order; `outdated` says in words which of them do
-    not count, or not wholly, and why.
+    not count, or not wholly, and why. `edits` accounts for the places of every batch edit.
     """
 
     clips: tuple[ReviewedClip, ...]
@@ -207,4 +215,5 @@ class Reviewed(Record):
     subtitles: tuple[Subtitles, ...]
     outdated: tuple[str, ...] = ()
     accounts: tuple[DecisionAccount, ...] = ()
+    edits: tuple[EditAccount, ...] = ()
     policy: str

@@ -1,9 +1,9 @@
 """step2-reviewed: the clips that may be trained on, as people corrected them, and each episode's subtitles.
 
-A pure function of what the machines made and of the last pull's decisions: the newest answer to a place counts, edited
-text wins over a chosen candidate and a candidate over the machine's own. Decisions made before the machines' output
-changed are carried to where their words and pictures lie now. What is left out says why, and every decision ever made
-has an account: applied, carried, queued again, superseded or waiting.
+A pure function of what the machines made and of the last snapshot: the newest answer to a place counts, edited text wins
+over a chosen candidate and a candidate over the machine's own, and batch edits lie above older answers. Decisions made
+before the machines' output changed are carried to where their words and pictures lie now. What is left out says why, and
+every decision ever made has an account: applied, carried, queued again, superseded or waiting.
 """
 
 from collections import Counter
@@ -23,7 +23,10 @@ from pipeline.schemas.timeline import Scenes
 
 
 class Config(StepConfig):
-    policy: Literal["reviewed-only", "machine-above"] = "reviewed-only"
+    policy: Literal["reviewed-only", "machine-above", "agreement"] = Field(
+        default="reviewed-only",
+        description="machine-above takes unreviewed clips too; agreement leaves out what two reviewers disagree on.",
+    )
     threshold: float | None = Field(
         default=None, ge=0, le=1, description="machine-above takes unreviewed captions that score more than this."
     )
@@ -41,7 +44,7 @@ class Config(StepConfig):
         return self
 
 
-@step(version=2, per="show")
+@step(version=3, per="show")
 def run(
     config: Config,
     work: Workspace,
@@ -57,7 +60,9 @@ def run(
         for name, scenes in step1_scenes.items()
     }
     threshold = 1.0 if config.threshold is None else config.threshold
-    merged = merge(machine, step2_bible, review.decisions, requote, config.policy, threshold, config.sure_enough)
+    merged = merge(
+        machine, step2_bible, review.decisions, requote, config.policy, threshold, config.sure_enough, review.edits
+    )
     tell(work, merged)
     return Reviewed(
         clips=tuple(merged.clips),
@@ -65,6 +70,7 @@ def run(
         subtitles=tuple(subtitles(work, merged, step2_bible)),
         outdated=tuple(merged.outdated),
         accounts=merged.accounts,
+        edits=merged.edits,
         policy=config.policy,
     )
 
@@ -93,6 +99,7 @@ def tell(work: Workspace, merged: Merged) -> None:
         queued_again=became["queued again"],
         superseded=became["superseded"],
         waiting=became["waiting"],
+        edited=sum(each.applied + each.carried for each in merged.edits),
     )
     for reason, count in sorted(Counter(clip.reason for clip in merged.left_out).items()):
         work.log(f"{count} clips left out: {reason}")
