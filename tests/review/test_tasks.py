@@ -5,8 +5,9 @@ import copy
 import pytest
 
 from pipeline.review import answers, interface
+from pipeline.review.screens import COLOURS, GREY
 from pipeline.review.shown import people_of
-from pipeline.review.tasks import COLOURS, GREY, tasks_of
+from pipeline.review.tasks import tasks_of
 from pipeline.schemas.captions import CaptionAnswer, TranscriptAnswer
 from pipeline.schemas.story import Bible, Character
 
