@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.review import checks
 from pipeline.review.shown import Kind, Shown
 from pipeline.schemas.captions import CaptionAnswer, Line, RawAnswer, ReviewDecision, TranscriptAnswer
 from pipeline.schemas.story import UNKNOWN
@@ -79,13 +80,17 @@ def _transcript(items: list[dict[str, Any]], shown: Shown) -> TranscriptAnswer:
                 raise ValueError(f"{label!r} is no answer to question {slot}: {', '.join(question.options)}")
             answers[question.doubt] = question.options[label]
             asked += [question.asked] if question.asked else []
+    known, left, result = shown.lines, tuple(lines), None
+    if shown.check:
+        known, left, result = checks.taken_out(shown.check, known, left)
     return TranscriptAnswer(
-        seen=shown.lines,
-        lines=tuple(lines),
+        seen=known,
+        lines=left,
         answers=answers,
         asked=tuple(asked),
         flags=tuple(sorted(_choices(items, "clip_flag"))),
         note=" ".join(_texts(items, "note")).strip(),
+        check=result,
     )
 
 

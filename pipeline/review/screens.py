@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.review import panels, questions
 from pipeline.review.panels import Url, clock
-from pipeline.review.shown import SLOTS, Question, ReviewTask, Shown, task
+from pipeline.review.shown import SLOTS, Check, Question, ReviewTask, Shown, task
 from pipeline.schemas.captions import Asked, Caption, Line
 from pipeline.schemas.story import UNKNOWN, Bible, Doubt, SceneContext, SettledTranscript, ShotReferences
 from pipeline.schemas.timeline import Clip, Segment, Span
@@ -32,10 +32,11 @@ def transcript_task(
     bible: Bible,
     people: Mapping[str, str],
     url: Url,
+    check: Check | None = None,
 ) -> ReviewTask:
     """The lines of one clip as audio regions, and its doubts as questions, the most valuable first.
 
-    `before` are the scene's lines before the clip.
+    `before` are the scene's lines before the clip; `check` is the known answer that `segments` hide.
 
     The score is the machine's belief that nothing in the clip needs a person: how sure the words are, times the best
     candidate of each doubt.
@@ -69,7 +70,7 @@ def transcript_task(
     ]
     sure = _mean([word.probability for segment in segments for word in segment.words])
     sure *= math.prod(max(candidate.score for candidate in doubt.candidates) for doubt in doubts)
-    shown = Shown(clip=clip.span, lines=lines, people=_turned(labels), questions=asked)
+    shown = Shown(clip=clip.span, lines=lines, people=_turned(labels), questions=asked, check=check)
     return task("transcripts", data, result, sure, shown)
 
 

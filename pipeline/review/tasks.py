@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.review import again
+from pipeline.review import again, checks
 from pipeline.review.merge import Machine
 from pipeline.review.panels import Url
 from pipeline.review.screens import caption_task, transcript_task
@@ -17,7 +17,8 @@ from pipeline.schemas.timeline import Clip, Scenes, Segment
 @dataclass(frozen=True, slots=True)
 class Material:
     """What one episode's tasks are made of: the outputs of its steps, and what people decided so far (of the whole
-    show, if that is at hand), which is shown with the tasks that must be asked again.
+    show, if that is at hand), which is shown with the tasks that must be asked again. `check_share` of the transcript
+    tasks hide a known answer.
     """
 
     scenes: Scenes
@@ -26,6 +27,7 @@ class Material:
     contexts: SceneContexts
     captions: Captions
     decisions: tuple[ReviewDecision, ...] = ()
+    check_share: float = 0.0
 
     @property
     def episode(self) -> str:
@@ -52,10 +54,11 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
     captions = {caption.clip: caption for caption in material.captions.captions}
     # An episode has thousands of words, so where a segment lies is asked of each once.
     middles = [(segment.span.middle, segment) for segment in material.transcript.segments]
-    spoken = _by_clip(material.scenes.clips, middles)
+    spoken = by_clip(material.scenes.clips, middles)
     answered = again.earlier(
         Machine(material.scenes, material.transcript, material.captions), bible, material.decisions
     )
+    hidden = checks.choose(material.episode, spoken, material.transcript, material.check_share, answered)
     in_scene = {
         context.scene: [(middle, segment) for middle, segment in middles if context.span.holds(middle)]
         for context in material.contexts.scenes
@@ -69,9 +72,9 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
         context, segments = contexts[clip.scene], spoken[clip.id]
         if segments or f"{material.episode}/{clip.id}" in answered:
             before = [segment for middle, segment in in_scene[clip.scene] if middle < clip.span.start]
-            transcripts.append(
-                transcript_task(clip, segments, before, context, material.transcript, bible, people, url)
-            )
+            check, transcript = hidden.get(clip.id), material.transcript
+            said = checks.misheard(segments, check)
+            transcripts.append(transcript_task(clip, said, before, context, transcript, bible, people, url, check))
         written.append(
             caption_task(clip, captions[clip.id], segments, context, material.references, bible, people, url)
         )
@@ -87,7 +90,7 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
     return Tasks(tuple(shown[0]), tuple(shown[1]), left_out)
 
 
-def _by_clip(clips: Sequence[Clip], middles: Sequence[tuple[float, Segment]]) -> dict[str, list[Segment]]:
+def by_clip(clips: Sequence[Clip], middles: Sequence[tuple[float, Segment]]) -> dict[str, list[Segment]]:
     """The segments whose middle each clip holds; clips do not overlap."""
     found: dict[str, list[Segment]] = {clip.id: [] for clip in clips}
     ordered = sorted(clips, key=lambda clip: clip.span.start)
