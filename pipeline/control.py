@@ -15,6 +15,7 @@ from pipeline.engine.plan import SHOW, Node, Plan
 from pipeline.engine.run import Executor, LocalExecutor, Report, update
 from pipeline.engine.step import Device
 from pipeline.jobs import Job
+from pipeline.review.errors import LabelStudioError
 from pipeline.show import Show, open_show
 
 if TYPE_CHECKING:
@@ -25,7 +26,25 @@ if TYPE_CHECKING:
     from pipeline.review.tasks import Material
     from pipeline.schemas.story import Bible
 
-__all__ = ["Adopted", "Job", "Show", "UnitStatus", "adopt", "gc", "open_show", "run", "status", "verify", "why"]
+__all__ = [
+    "MENDABLE",
+    "Adopted",
+    "Job",
+    "Show",
+    "UnitStatus",
+    "adopt",
+    "gc",
+    "open_show",
+    "run",
+    "status",
+    "verify",
+    "why",
+]
+
+MENDABLE = (ValueError, LabelStudioError)
+"""What people can put right, with the remedy in its message."""
+
+GLANCE_SECONDS = 10.0  # a page does not wait longer for Label Studio to say how it is
 
 
 def status(show: Show) -> list[UnitStatus]:
@@ -118,13 +137,14 @@ def _known(names: Sequence[str], known: Sequence[str], kind: str) -> None:
 
 
 @contextmanager
-def label_studio(show: Show) -> Iterator["Client"]:
+def label_studio(show: Show, *, patience: float | None = None) -> Iterator["Client"]:
     """A session with the show's Label Studio: the one in its settings, or the one that `dailies up` started.
 
-    Raises ValueError where there is no such server yet.
+    `patience`: seconds to wait for an answer, where the usual ones are too many. Raises ValueError where there is no
+    such server yet.
     """
     from pipeline.review.client import Client
-    from pipeline.review.server import saved_login
+    from pipeline.review.login import saved_login
 
     settings = show.settings
     if settings.label_studio_url:
@@ -136,7 +156,7 @@ def label_studio(show: Show) -> Iterator["Client"]:
         if login is None:
             raise ValueError("Label Studio was never started here: run `dailies up` first, or set label_studio_url")
         url, token = f"http://{settings.reachable_host}:{settings.label_studio_port}", login.token
-    with Client(url, token) as client:
+    with Client(url, token, **{} if patience is None else {"timeout": patience}) as client:
         yield client
 
 
@@ -286,13 +306,12 @@ class Desk:
 def review_desk(show: Show) -> Desk:
     """How the show's Label Studio stands; what goes wrong there is in the answer."""
     from pipeline.review import sync
-    from pipeline.review.errors import LabelStudioError
 
     settings = show.settings
     ours = settings.label_studio_url is None
     url = (settings.label_studio_url or f"http://{settings.reachable_host}:{settings.label_studio_port}").rstrip("/")
     try:
-        with label_studio(show) as client:
+        with label_studio(show, patience=GLANCE_SECONDS) as client:
             if any(client.find_project(show.file.name, kind) is None for kind in sync.KINDS):
                 return Desk("empty", url, ours)
             found = sync.glance(client, show.file.name)
@@ -307,6 +326,14 @@ def review_desk(show: Show) -> Desk:
 def review_links(show: Show) -> list[Link]:
     """The review projects; none before the first push, or while the show's Label Studio does not run."""
     return list(review_desk(show).links)
+
+
+def task_links(show: Show) -> dict[str, str]:
+    """Where each task opens in Label Studio, by its key, as the last push left them."""
+    from pipeline.review import known
+    from pipeline.review.shown import KINDS
+
+    return {key: url for kind in KINDS for key, url in known.addresses(show.store, show.file.name, kind).items()}
 
 
 def invitation(show: Show) -> str:

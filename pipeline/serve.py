@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from pipeline.review import server
-from pipeline.review.server import Login
+from pipeline.review.login import Login
 from pipeline.settings import PROJECT
 from pipeline.show import Show
 

@@ -1,91 +1,27 @@
-"""Everything that Dailies asks a Label Studio, here or elsewhere, and what its refusals mean."""
+"""Everything that Dailies asks a Label Studio, here or elsewhere."""
 
 import json
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from pipeline.review import interface
+from pipeline.review.connection import json_of
 from pipeline.review.errors import LabelStudioError
+from pipeline.review.queries import Project, Queries
 from pipeline.review.replay import Work
 from pipeline.review.shown import MODEL_VERSION, Kind, ReviewTask
 
 if TYPE_CHECKING:
     from label_studio_sdk.core.request_options import RequestOptions
 
-LIST_PAGE = 1000
-DETAIL_PAGE = 200
-CONFIRM_BATCH = 1000
-TIMEOUT_SECONDS = 300.0  # an import of 500 tasks takes a second or two, and ten times that on a busy laptop
-
 # The SDK repeats what failed. A task imported twice is a duplicate, so what creates is asked once; push finds out.
 ONCE: "RequestOptions" = {"max_retries": 0}
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
-    id: int
-    url: str
-    new: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A task as the server has it, as far as a push must know. `key` is empty where somebody else made it."""
-
-    id: int
-    key: str
-    rev: str
-    episode: str
-    archived: bool
-    in_queue: bool
-    predictions: int
-    annotations: int
-    skips: int
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """Work of a person (their e-mail) on a task that was not sent yet."""
-
-    task: int
-    by: str
-    result: list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What the server itself counts. Archived tasks are among `tasks` and `done`; `done` are those with an answer."""
-
-    tasks: int
-    done: int
-    skips: int
-
-
-class Client:
+class Client(Queries):
     """A session with one server. Use it in a `with`. Raises LabelStudioError for all that the server does wrong."""
-
-    def __init__(self, url: str, token: str, *, timeout: float = TIMEOUT_SECONDS) -> None:
-        """`token`: a legacy token, or a personal access token (the SDK tells them apart and renews the second)."""
-        from label_studio_sdk import LabelStudio
-
-        self.url = url.rstrip("/")
-        # A proxy of the environment would be asked for 127.0.0.1 too.
-        self._http = httpx.Client(timeout=timeout, follow_redirects=True, trust_env="127.0.0.1" not in url)
-        self._sdk = LabelStudio(  # type: ignore[no-untyped-call]
-            base_url=self.url, api_key=token, timeout=timeout, httpx_client=self._http
-        )
-
-    def __enter__(self) -> "Client":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.close()
 
     def whoami(self) -> str:
         """The e-mail of the token's owner."""
@@ -100,7 +36,7 @@ class Client:
     def invitation(self) -> str:
         """The token with which somebody may sign up."""
         with self._asking("for an invitation"):
-            return str(_body(self._request("api/invite", method="GET"))["token"])
+            return str(json_of(self._request("api/invite", method="GET"))["token"])
 
     def disarm_keys(self) -> None:
         """Switch off the keys that delete work for the token's owner, and leave their other keys as they set them."""
@@ -191,108 +127,6 @@ class Client:
 
     # Tasks
 
-    def listing(self, project: Project) -> Iterator[Listed]:
-        """Every task of a project, in the order of ids."""
-        include = "id,data,is_labeled,total_predictions,total_annotations,cancelled_annotations"
-        for task in self._pages(project, LIST_PAGE, fields="task_only", include=include):
-            data = task["data"]
-            yield Listed(
-                id=task["id"],
-                key=str(data.get("key", "")),
-                rev=str(data.get("rev", "")),
-                episode=str(data.get("episode", "")),
-                archived=bool(data.get("archived")),
-                in_queue=not task["is_labeled"],
-                predictions=task["total_predictions"],
-                annotations=task["total_annotations"],
-                skips=task["cancelled_annotations"],
-            )
-
-    def confirms(self, project: Project, listed: Sequence[Listed]) -> bool:
-        """Whether the server, asked now, still holds just these tasks at just these revisions, each with a prediction.
-
-        It counts in its database, which takes a hundredth of the time of a listing. No task can stand for another:
-        each batch names its ids and its revisions, and the batches are others each time.
-        """
-        live = [task for task in listed if not task.archived]
-        archived = [task.id for task in listed if task.archived]
-        if self._count(project) != len(listed) or any(not task.predictions for task in live):
-            return False
-        random.shuffle(live)
-        here = [_filter("data.archived", "empty", "true"), _filter("total_predictions", "greater", 0, "Number")]
-        for start in range(0, len(live), CONFIRM_BATCH):
-            batch = live[start : start + CONFIRM_BATCH]
-            revisions = _filter("data.rev", "in_list", [task.rev for task in batch])
-            if self._count(project, [revisions, *here], [task.id for task in batch]) != len(batch):
-                return False
-        out = [_filter("data.archived", "empty", "false"), _filter("is_labeled", "equal", True, "Boolean")]
-        return all(
-            self._count(project, out, some) == len(some)
-            for some in (archived[start : start + CONFIRM_BATCH] for start in range(0, len(archived), CONFIRM_BATCH))
-        )
-
-    def _count(self, project: Project, filters: Sequence[dict[str, Any]] = (), ids: Sequence[int] | None = None) -> int:
-        """How many tasks pass all filters; the query goes in the body, for it is longer than addresses may be."""
-        query: dict[str, Any] = {"filters": {"conjunction": "and", "items": list(filters)}} if filters else {}
-        if ids is not None:
-            query["selectedItems"] = {"all": False, "included": list(ids)}
-        params = {"project": project.id, "page_size": 1, "include": "id"}
-        with self._asking(f"to count tasks of project {project.id}"):
-            response = self._request("api/tasks/", method="GET", params=params, json=query)
-            # A page of nothing is "not found" in Label Studio's words.
-            return 0 if response.status_code == httpx.codes.NOT_FOUND else int(_body(response)["total"])
-
-    def answered(self, project: Project) -> dict[int, str]:
-        """The tasks that somebody answered or skipped; what each is mapped to changes when anything of it does."""
-        some = [_filter(name, "greater", 0, "Number") for name in ("total_annotations", "cancelled_annotations")]
-        query = json.dumps({"filters": {"conjunction": "or", "items": some}})
-        include = "id,updated_at,total_annotations,cancelled_annotations"
-        return {
-            task["id"]: f"{task['updated_at']} {task['total_annotations']} {task['cancelled_annotations']}"
-            for task in self._pages(project, LIST_PAGE, fields="task_only", include=include, query=query)
-        }
-
-    def counters(self, project: Project) -> Counters:
-        """What the server counts anyway: cheap enough to ask for every few seconds."""
-        with self._asking(f"for the counters of project {project.id}"):
-            found = _body(self._request(f"api/projects/{project.id}/", method="GET"))
-        return Counters(
-            tasks=found["task_number"],
-            done=found["num_tasks_with_annotations"],
-            skips=found["skipped_annotations_number"],
-        )
-
-    def archived_unanswered(self, project: Project) -> int:
-        """How many tasks are out of the queue though nobody answered them."""
-        empty = _filter("data.archived", "empty", "false")
-        return self._count(project, [empty, _filter("total_annotations", "equal", 0, "Number")])
-
-    def details(self, project: Project, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """The tasks of these ids whole, with annotations, drafts, predictions and meta."""
-        for start in range(0, len(ids), DETAIL_PAGE):
-            wanted = list(ids[start : start + DETAIL_PAGE])
-            chosen = {"selectedItems": {"all": False, "included": wanted}}
-            found = list(self._pages(project, DETAIL_PAGE, fields="all", query=json.dumps(chosen)))
-            if len(found) < len(wanted):
-                raise LabelStudioError(
-                    f"somebody deleted tasks of project {project.id} while they were read: try again"
-                )
-            yield from found
-
-    def drafts(self, project: Project) -> list[Draft]:
-        """Everybody's work that was not sent yet."""
-        item = _filter("draft_exists", "equal", True, "Boolean")
-        query = json.dumps({"filters": {"conjunction": "and", "items": [item]}})
-        ids = [task["id"] for task in self._pages(project, LIST_PAGE, fields="task_only", include="id", query=query)]
-        found = []
-        for start in range(0, len(ids), DETAIL_PAGE):
-            # Only an export tells the drafts of others.
-            params = {"download_all_tasks": True, "ids[]": ids[start : start + DETAIL_PAGE]}
-            with self._asking(f"for the drafts of project {project.id}"):
-                tasks = _body(self._request(f"api/projects/{project.id}/export", method="GET", params=params))
-            found += [Draft(task["id"], draft["user"], draft["result"]) for task in tasks for draft in task["drafts"]]
-        return found
-
     def create(self, project: Project, tasks: Sequence[ReviewTask], work: Mapping[str, Work]) -> list[int]:
         """Import tasks with their predictions, and the `work` on them by key, in one request; their ids, in order."""
         request = [_import(task, work.get(task.key)) for task in tasks]
@@ -307,7 +141,7 @@ class Client:
                 headers={"Content-Type": "application/json"},
                 request_options=ONCE,
             )
-            ids: list[int] = _body(response)["task_ids"]
+            ids: list[int] = json_of(response)["task_ids"]
             return ids
 
     def replace(self, standing: dict[str, Any], task: ReviewTask, meta: dict[str, Any]) -> None:
@@ -349,7 +183,7 @@ class Client:
             response = self._request(f"api/projects/{project.id}/next", method="GET")
             if response.status_code == httpx.codes.NOT_FOUND:
                 return None
-            found: dict[str, Any] = _body(response)
+            found: dict[str, Any] = json_of(response)
             return found
 
     def submit(
@@ -367,69 +201,8 @@ class Client:
                 request_options=ONCE,
             )
 
-    def _pages(self, project: Project, size: int, **query: Any) -> Iterator[dict[str, Any]]:
-        """The tasks of a query, page after page. Links in their data stay as they are, which saves most of the time."""
-        seen = 0
-        for page in count(1):
-            params = {"project": project.id, "page": page, "page_size": size, "resolve_uri": False, **query}
-            with self._asking(f"for the tasks of project {project.id}"):
-                response = self._request("api/tasks/", method="GET", params=params)
-                if response.status_code == httpx.codes.NOT_FOUND and page > 1:
-                    # There is no such page where tasks were deleted meanwhile, or the project was.
-                    raise LabelStudioError(f"tasks of project {project.id} went away while they were read: try again")
-                found = _body(response)
-            yield from found["tasks"]
-            seen += len(found["tasks"])
-            if seen >= found["total"]:
-                return
-
-    def _request(self, path: str, **options: Any) -> httpx.Response:
-        """What the SDK has no method for, or a slow one; its HTTP client brings address, token and its renewal."""
-        return self._sdk._client_wrapper.httpx_client.request(path, **options)
-
     def _project(self, id_: int, *, new: bool = False) -> Project:
         return Project(id_, f"{self.url}/projects/{id_}/data", new)
-
-    @contextmanager
-    def _asking(self, what: str, remedy: str = "") -> Iterator[None]:
-        """Put into words what went wrong while asking the server `what`."""
-        from label_studio_sdk.core.api_error import ApiError
-
-        try:
-            yield
-        except httpx.TimeoutException as error:
-            raise LabelStudioError(f"{self.url} did not answer in time, asked {what}{remedy}") from error
-        except httpx.HTTPStatusError as error:
-            raise LabelStudioError(
-                self._refusal(error.response.status_code, error.response.text, what, remedy)
-            ) from error
-        except httpx.HTTPError as error:
-            raise LabelStudioError(
-                f"no Label Studio answers at {self.url} ({error}): start it with `dailies up`, or set label_studio_url"
-            ) from error
-        except ApiError as error:
-            raise LabelStudioError(self._refusal(error.status_code or 0, error.body, what, remedy)) from error
-
-    def _refusal(self, status: int, body: object, what: str, remedy: str) -> str:
-        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            return (
-                f"{self.url} refuses the token ({status}): take a new one from its page Account & Settings and set"
-                " DAILIES_LABEL_STUDIO_TOKEN (a legacy token works only where the organization allows them)"
-            )
-        if status == httpx.codes.NOT_FOUND:
-            return f"{self.url} does not have what was asked {what}: somebody deleted it meanwhile; push again"
-        said = body.get("validation_errors") or body.get("detail") if isinstance(body, dict) else body
-        return f"{self.url} refused, asked {what} ({status}: {str(said)[:600]}){remedy}"
-
-
-def _body(response: httpx.Response) -> Any:
-    """The JSON of an answer. Raises httpx.HTTPStatusError where it is a refusal."""
-    response.raise_for_status()
-    return response.json()
-
-
-def _filter(name: str, operator: str, value: Any, kind: str = "String") -> dict[str, Any]:
-    return {"filter": f"filter:tasks:{name}", "operator": operator, "type": kind, "value": value}
 
 
 def _mark(show: str, kind: Kind) -> str:

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from pipeline.engine.records import Record
 from pipeline.engine.store import Store
-from pipeline.review import answers
-from pipeline.review.client import Listed, Project
+from pipeline.review import answers, checks
+from pipeline.review.queries import Listed, Project
 from pipeline.review.shown import Kind
 from pipeline.schemas import captions
 from pipeline.schemas.captions import ReviewDecision
@@ -50,6 +50,15 @@ def listing(store: Store, show: str, kind: Kind, project: Project) -> list[Liste
         return None
     # Which of two tasks with one key stands depends on who has worked on them, which only a listing tells.
     return tasks if tasks and len({task.key for task in tasks}) == len(tasks) else None
+
+
+def addresses(store: Store, show: str, kind: Kind) -> dict[str, str]:
+    """Where each task opens, by its key, as the last push left them; without asking the server."""
+    try:
+        found = json.loads(_path(store, show, kind, "tasks").read_bytes())
+        return {task["key"]: f"{found['project']}?task={task['id']}" for task in found["tasks"] if not task["archived"]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def remember_listing(store: Store, show: str, kind: Kind, project: Project, tasks: Sequence[Listed]) -> None:
@@ -91,7 +100,7 @@ def _reader(project: Project) -> str:
 @cache
 def _code() -> str:
     """The digest of the code that reads answers: another release may read the same answer in another way."""
-    files = [Path(module.__file__ or "") for module in (answers, captions)]
+    files = [Path(module.__file__ or "") for module in (answers, captions, checks)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.review.client import Client, Project, our_prediction
+from pipeline.review.client import Client, our_prediction
 from pipeline.review.errors import LabelStudioError
+from pipeline.review.queries import Project
 from pipeline.review.shown import SLOTS
 
 Item = dict[str, Any]

@@ -1,8 +1,6 @@
 """A real Label Studio beside the show: started without questions, stopped with all it started."""
 
-import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -13,30 +11,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 import portalocker
 import psutil
 
 from pipeline.review.errors import LabelStudioError
-from pipeline.review.interface import DISARMED
+from pipeline.review.login import DATABASE, Login, as_owner, environment, login_of, postgres
 
-DATABASE = "label_studio.sqlite3"
 PID = "server.pid"
 
 # The first start runs all of Label Studio's migrations: 27 s on two idle cores, and a laptop may be slow and busy.
 START_SECONDS = 300.0
 STOP_SECONDS = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """How a person (e-mail, password) and a program (token) get in."""
-
-    email: str
-    password: str
-    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +61,12 @@ def running(
     for folder in (data, document_root):
         folder.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
-    in_postgres = _postgres(database) if database else {}
-    login = _login(data, email)
+    in_postgres = postgres(database) if database else {}
+    login = login_of(data, email)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     with _alone(data, url, login):
         _check_port(host, port)
-        variables = _environment(data, document_root, login) | in_postgres
+        variables = environment(data, document_root, login) | in_postgres
         if templates and not in_postgres and not (data / DATABASE).exists():
             _start_from_template(executable, templates, data, variables)
         log = data / "label-studio.log"
@@ -107,77 +94,10 @@ def running(
 def answers(url: str, login: Login) -> bool:
     """Whether a Label Studio that knows this login is there."""
     try:
-        response = httpx.get(f"{url}/api/current-user/whoami", headers=_token(login), timeout=5, trust_env=False)
+        response = httpx.get(f"{url}/api/current-user/whoami", headers=as_owner(login), timeout=5, trust_env=False)
     except httpx.HTTPError:
         return False
     return response.status_code == httpx.codes.OK and response.json().get("email") == login.email
-
-
-def saved_login(data: Path) -> Login | None:
-    """The login of the Label Studio whose data lie in `data`; None before its first start."""
-    path = data / "login.json"
-    return Login(**json.loads(path.read_text())) if path.exists() else None
-
-
-def _login(data: Path, email: str) -> Login:
-    """The login of this data folder; Label Studio reads it only when it makes the user, so it stays what it was."""
-    known = saved_login(data)
-    if known:
-        return known
-    if (data / DATABASE).exists():
-        raise LabelStudioError(
-            f"{data} has a database but no login.json, and Label Studio keeps its first login: put login.json back"
-            " from a backup, or move the folder away and push again (the reviews you pulled are in the show's store)"
-        )
-    login = Login(email, secrets.token_urlsafe(12), secrets.token_hex(20))
-    path = data / "login.json"
-    aside = path.with_suffix(".new")
-    aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        json.dump({"email": login.email, "password": login.password, "token": login.token}, stream, indent=1)
-    aside.replace(path)
-    return login
-
-
-def _environment(data: Path, document_root: Path, login: Login) -> dict[str, str]:
-    """All that Label Studio is told. It reads HOST, PORT and more without any prefix too, so it gets nothing else."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR") if name in os.environ}
-    keymap = {name.partition(":")[2]: {"key": None, "description": "off"} for name in DISARMED}
-    return kept | {
-        "LABEL_STUDIO_BASE_DATA_DIR": str(data),
-        "LABEL_STUDIO_USERNAME": login.email,
-        "LABEL_STUDIO_PASSWORD": login.password,
-        "LABEL_STUDIO_USER_TOKEN": login.token,
-        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
-        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root.resolve()),
-        "LABEL_STUDIO_EDITOR_KEYMAP": json.dumps(keymap),
-        # Nothing leaves this machine: no telemetry, no version check, no error reports, no downloads.
-        "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
-        "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
-        "LABEL_STUDIO_CONVERTER_DOWNLOAD_RESOURCES": "false",
-        "SENTRY_DSN": "",
-        "FRONTEND_SENTRY_DSN": "",
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def _postgres(address: str) -> dict[str, str]:
-    """Label Studio's variables for a PostgreSQL database. A host in the query is a socket's folder, as libpq has it."""
-    parts = urlsplit(address)
-    name = parts.path.removeprefix("/")
-    if parts.scheme not in ("postgresql", "postgres") or not name or not parts.username:
-        raise ValueError("label_studio_database is no postgresql://user:password@host:port/name")
-    return {
-        "DJANGO_DB": "default",
-        "POSTGRE_NAME": unquote(name),
-        "POSTGRE_USER": unquote(parts.username),
-        "POSTGRE_PASSWORD": unquote(parts.password or ""),
-        "POSTGRE_HOST": parts.hostname or next(iter(parse_qs(parts.query).get("host", ())), "localhost"),
-        "POSTGRE_PORT": str(parts.port or 5432),
-    }
 
 
 @contextmanager
@@ -262,7 +182,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, login: Login, data: Path, 
         if process.poll() is not None:
             raise LabelStudioError(f"Label Studio ended at its start (exit {process.returncode}):\n{_tail(log)}")
         try:
-            response = httpx.get(f"{url}/api/current-user/whoami", headers=_token(login), timeout=5, trust_env=False)
+            response = httpx.get(f"{url}/api/current-user/whoami", headers=as_owner(login), timeout=5, trust_env=False)
         except httpx.HTTPError:
             time.sleep(0.2)
             continue
@@ -294,7 +214,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _tail(log: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _token(login: Login) -> dict[str, str]:
-    return {"Authorization": f"Token {login.token}"}

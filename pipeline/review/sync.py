@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.engine.store import Store
 from pipeline.review import answers, interface, known, replay
-from pipeline.review.client import Client, Listed, Project
+from pipeline.review.client import Client
+from pipeline.review.queries import Listed, Project
 from pipeline.review.served import Served
 from pipeline.review.shown import Kind, ReviewTask
 from pipeline.review.tasks import Material, tasks_of

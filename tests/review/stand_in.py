@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from pipeline.review.client import Draft, Listed, Project
 from pipeline.review.errors import LabelStudioError
+from pipeline.review.queries import Draft, Listed, Project
 from pipeline.review.replay import Work
 from pipeline.review.shown import MODEL_VERSION, Kind, ReviewTask
 
