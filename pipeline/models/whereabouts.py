@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.models.lexicon import core, normal
 from pipeline.schemas.story import Place
-from pipeline.schemas.timeline import Segment
+from pipeline.schemas.timeline import Scene, Segment
 
 OPENING_LINES = 2
 CLOSING_LINES = 3
@@ -29,6 +29,17 @@ class Spoken:
     first: int
     end: int
     whole: bool
+
+
+def by_scene(scenes: Sequence[Scene], segments: Sequence[Segment]) -> list[list[Segment]]:
+    """The segments of each scene: a line belongs where its middle lies, and the last scene has what follows it."""
+    found: list[list[Segment]] = [[] for _ in scenes]
+    for segment in segments:
+        for index, scene in enumerate(scenes):
+            if segment.span.middle < scene.span.end or index == len(scenes) - 1:
+                found[index].append(segment)
+                break
+    return found
 
 
 def place(scene: Sequence[Segment], before: Sequence[Segment], places: Sequence[Place]) -> tuple[str | None, str]:

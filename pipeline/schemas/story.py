@@ -111,13 +111,51 @@ class Candidate(Record):
     score: Probability
 
 
+class Weighed(Record):
+    """What speaks for one candidate, each as a share of 1 among the candidates, and the `score` it comes to.
+
+    None: that source has nothing to say of this doubt.
+    """
+
+    value: str
+    lexical: Probability | None = None
+    voices: Probability | None = None
+    model: Probability | None = None
+    score: Probability
+
+
+class Consulted(Record):
+    """What a model was asked about a doubt, and what it answered.
+
+    `backend` is the one of the fallback chain that answered, `revision` never moves, `prompt` is the digest of all of
+    the request. It was shown the segments `lines`, the pictures `frames` (by name), and heard `sounds`; what it cannot
+    perceive is `withheld`. `chosen` is the candidate it took (None: it gave no answer that can be read, and `problem`
+    says why), `confidence` the measured probability of that answer, None where nobody measured it.
+    """
+
+    backend: str
+    model: str
+    revision: str
+    prompt: str
+    lines: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
+    sounds: tuple[Span, ...] = ()
+    withheld: tuple[Literal["pictures", "sound"], ...] = ()
+    chosen: str | None = None
+    confidence: Probability | None = None
+    reason: str = ""
+    alternatives: tuple[str, ...] = ()
+    problem: str = ""
+
+
 class Doubt(Record):
     """Something the machine is not sure of, put as a question a person can answer with one key.
 
     `kind` "text": words `first_word` to `last_word` (both in it) of `segment` were heard as `heard`; candidates
     are texts that take the place of these words whole, punctuation included, and one may be `heard` itself. `kind`
     "speaker": the whole segment; candidates are characters' ids or UNKNOWN. `context` groups doubts that one answer
-    may settle together: same heard form, same kind of neighbours.
+    may settle together: same heard form, same kind of neighbours. `weighed` are the parts of each candidate's score,
+    `consulted` what a model answered, both where more than the words were weighed.
     """
 
     id: str
@@ -130,10 +168,15 @@ class Doubt(Record):
     context: str
     candidates: tuple[Candidate, ...] = Field(min_length=1)
     evidence: tuple[str, ...]
+    weighed: tuple[Weighed, ...] = ()
+    consulted: Consulted | None = None
 
 
 class Decision(Record):
-    """A doubt that is settled: who, what it was, what it is now, why, and how sure."""
+    """A doubt that is settled: who, what it was, what it is now, why, and how sure.
+
+    `original` and `chosen` are equal where what was heard was asked about and stands.
+    """
 
     doubt: Doubt
     original: str

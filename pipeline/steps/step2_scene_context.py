@@ -41,7 +41,7 @@ def describe(
     """One context for each scene. A line belongs where its middle lies, the last scene has what follows it."""
     contexts: list[SceneContext] = []
     real: list[Segment] = []
-    for scene, dialogue in zip(scenes, _by_scene(scenes, segments), strict=True):
+    for scene, dialogue in zip(scenes, whereabouts.by_scene(scenes, segments), strict=True):
         before, real = real, [segment for segment in dialogue if not _is_noise(segment)]
         place, reason = whereabouts.place(real, before, known.places)
         cast = present(real, known.characters)
@@ -74,16 +74,6 @@ def present(dialogue: Sequence[Segment], characters: Sequence[Character]) -> dic
 
 
 _HOW = {"addressed": "spoken to", "introduced": "introduced"}
-
-
-def _by_scene(scenes: Sequence[Scene], segments: Sequence[Segment]) -> list[list[Segment]]:
-    found: list[list[Segment]] = [[] for _ in scenes]
-    for segment in segments:
-        for index, scene in enumerate(scenes):
-            if segment.span.middle < scene.span.end or index == len(scenes) - 1:
-                found[index].append(segment)
-                break
-    return found
 
 
 def _is_noise(segment: Segment) -> bool:
