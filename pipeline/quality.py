@@ -14,12 +14,15 @@ from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW
 from pipeline.engine.records import Record
 from pipeline.engine.store import Run, Store
-from pipeline.review import measures, pace
+from pipeline.review import judged as judging
+from pipeline.review import measures, pace, trust
 from pipeline.review.estimate import Estimate, Range, estimate
-from pipeline.review.measures import Bin, Calibration, Captioned, Correction, Doubted, Heard, Judged
+from pipeline.review.judged import Judged
+from pipeline.review.measures import Captioned, Correction, Heard
 from pipeline.review.pace import Person, Progress, Share
 from pipeline.review.shown import Kind, people_of
 from pipeline.review.tasks import by_clip
+from pipeline.review.trust import Bin, Calibration, Doubted
 from pipeline.schemas.captions import (
     Captions,
     DecisionAccount,
@@ -111,8 +114,8 @@ def quality(
         keys["transcripts"] += each.transcripts
         keys["captions"] += each.captions
         doubtful |= each.doubtful
-    answers = measures.latest(judged)
-    read = measures.readings(answers)
+    answers = judging.latest(judged)
+    read = judging.readings(answers)
     done = pace.done(pace.newest(decisions), accounts)
     found = measures.errors_found((r for r in read if done.get(r.key) is r.judged.decision), doubtful)
     left = [key for key in keys["transcripts"] if key not in done]
@@ -124,8 +127,8 @@ def quality(
         people=people,
         heard=measures.heard(read, measures.name_words(bible)),
         captioned=measures.captioned(answers),
-        doubted=measures.doubted(read),
-        calibration=measures.calibration(read, answers),
+        doubted=trust.doubted(read),
+        calibration=trust.calibration(read, answers),
         corrections=measures.corrections(read, people_of(bible)),
         # Reviewers get the doubtful ones first.
         estimate=estimate(

@@ -1,35 +1,25 @@
-"""How often the machine was right, by model version, as far as reviewers' answers tell. Pure.
-
-Only the newest answer to each task of each version counts, so that a clip that two people reviewed is one clip.
-"""
+"""How often each version of the machine was right, and what it gets wrong, as reviewers' answers tell. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.review.corrections import Change, Left, Run, Wording, aligned, changes, left, questions, wording, wrong
+from pipeline.review.corrections import wrong
 from pipeline.review.estimate import Found
-from pipeline.review.pace import Share, newest
-from pipeline.schemas.captions import Asked, CaptionAnswer, ReviewDecision, TranscriptAnswer
-from pipeline.schemas.story import UNKNOWN, Bible, Doubt
+from pipeline.review.judged import Judged, Reading
+from pipeline.review.pace import Share
+from pipeline.schemas.captions import CaptionAnswer
+from pipeline.schemas.story import UNKNOWN, Bible
 from pipeline.schemas.wording import bare
 
 MOST_CORRECTIONS = 30
 _PLACES = 3
-_BINS = 10
 
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """An answer, and what is known of the machine that made what its reviewer saw: the `version` in words, its doubts
-    by id, and the score of the caption.
-    """
-
-    decision: ReviewDecision
-    version: str
-    doubts: Mapping[str, Doubt] = field(default_factory=dict)
-    score: float | None = None
+_NO_NAMES = frozenset(
+    {"the", "of", "and", "a", "dr", "doctor", "mr", "mrs", "ms", "sir", "agent", "professor", "captain"}
+)
+"""Words of names that say nothing of whose name it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,47 +65,6 @@ class Captioned:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubted:
-    """Whether the machine's doubts of one kind were the right ones.
-
-    `answered` of the questions asked. `real`, of the answered, are those where the machine's own best reading was
-    wrong (for words: what stands; for speakers: the likeliest candidate): the precision. `caught`: errors that a
-    question was put about, of all errors: the recall; the rest are `missed`.
-    """
-
-    kind: Literal["words", "speakers"]
-    answered: Share
-    real: Share
-    caught: Share
-
-    @property
-    def missed(self) -> int:
-        return self.caught.of - self.caught.count
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """The scores from `low` to `high`, their mean, and how many of them were right."""
-
-    low: float
-    high: float
-    mean: float
-    right: Share
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Whether scores mean what they say. `error` is the expected calibration error: by how much mean score and share
-    of right ones differ, weighted by the scores in each bin (0 is perfect).
-    """
-
-    of: Literal["words", "speakers", "captions"]
-    scores: int
-    error: float | None
-    bins: tuple[Bin, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Correction:
     """What people changed most: `count` times, of which `asked` times a question was put about it; `places` are a few
     tasks where it was. An empty `was` or `now`: words put in or taken out.
@@ -127,49 +76,6 @@ class Correction:
     count: int
     asked: int
     places: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One transcript answer taken apart: its lines, and the words that differ (None where none do)."""
-
-    judged: Judged
-    lines: list[Left]
-    questions: Mapping[str, Asked]
-    wording: Wording | None
-    runs: Sequence[Run]
-    changes: Sequence[Change]
-
-    @property
-    def key(self) -> str:
-        return self.judged.decision.key
-
-
-def latest(answers: Iterable[Judged]) -> list[Judged]:
-    """The newest answer to each task of each version."""
-    by_version: dict[str, list[Judged]] = defaultdict(list)
-    for each in answers:
-        by_version[each.version].append(each)
-    found = []
-    for ours in by_version.values():
-        kept = {id(decision) for decision in newest(each.decision for each in ours).values()}
-        found += [each for each in ours if id(each.decision) in kept and each.decision.answer is not None]
-    return found
-
-
-def readings(answers: Iterable[Judged]) -> list[Reading]:
-    """The transcript answers among `answers`; words are compared only where they differ."""
-    ours = [(each, a) for each in answers if isinstance(a := each.decision.answer, TranscriptAnswer)]
-    lines = [left(answer) for _, answer in ours]
-    words = [wording(each) for each in lines]
-    runs = iter(aligned([each for each in words if each]))
-    made = []
-    for (each, answer), its_lines, its_words in zip(ours, lines, words, strict=True):
-        asked = questions(each.decision)
-        its_runs = next(runs) if its_words else []
-        found = list(changes(its_words, its_runs, asked.values(), answer.seen)) if its_words else []
-        made.append(Reading(each, its_lines, asked, its_words, its_runs, found))
-    return made
 
 
 def heard(found: Iterable[Reading], names: Collection[str]) -> tuple[Heard, ...]:
@@ -220,11 +126,6 @@ def name_words(bible: Bible) -> frozenset[str]:
     return frozenset(words - plain - _NO_NAMES)
 
 
-_NO_NAMES = frozenset(
-    {"the", "of", "and", "a", "dr", "doctor", "mr", "mrs", "ms", "sir", "agent", "professor", "captain"}
-)
-
-
 def _names(reading: Reading, names: Collection[str]) -> tuple[int, int, int]:
     """Names that the machine had right, of how many that people left, and how many it put where there is none.
 
@@ -254,7 +155,7 @@ def captioned(answers: Iterable[Judged]) -> tuple[Captioned, ...]:
     by_version: dict[str, Counter[str]] = defaultdict(Counter)
     for each in answers:
         if isinstance(each.decision.answer, CaptionAnswer):
-            by_version[each.version][_fate(each.decision.answer)] += 1
+            by_version[each.version][fate(each.decision.answer)] += 1
 
     def share(fates: Counter[str], fate: str) -> Share:
         return Share(fates[fate], fates.total())
@@ -265,121 +166,10 @@ def captioned(answers: Iterable[Judged]) -> tuple[Captioned, ...]:
     )
 
 
-def _fate(answer: CaptionAnswer) -> str:
+def fate(answer: CaptionAnswer) -> str:
     if answer.verdict != "keep":
         return answer.verdict
     return "unchanged" if answer.text.split() == answer.seen.split() else "edited"
-
-
-def doubted(found: Sequence[Reading]) -> tuple[Doubted, ...]:
-    """Precision and recall of the questions about words and about speakers."""
-    return _doubted_words(found), _doubted_speakers(found)
-
-
-def _doubted_words(found: Sequence[Reading]) -> Doubted:
-    asked = answered = real = 0
-    for reading, each in _asked(found, "text"):
-        asked += 1
-        value = settled(reading, each)
-        if value is not None:
-            answered += 1
-            real += bare(value) != bare(each.heard)
-    errors = [change for reading in found for change in reading.changes]
-    caught = sum(change.asked for change in errors)
-    return Doubted("words", Share(answered, asked), Share(real, answered), Share(caught, len(errors)))
-
-
-def _doubted_speakers(found: Sequence[Reading]) -> Doubted:
-    asked = answered = real = caught = errors = 0
-    for reading, each in _asked(found, "speaker"):
-        asked += 1
-        value = settled(reading, each)
-        doubt = reading.judged.doubts.get(each.doubt)
-        if value is not None and doubt is not None:
-            answered += 1
-            best = max(doubt.candidates, key=lambda candidate: candidate.score).value
-            real += value != best
-    for reading in found:
-        questioned = {each.segment for each in reading.questions.values() if each.kind == "speaker"}
-        for line in reading.lines:
-            if line.judged and line.seen and line.text and line.speaker and line.speaker != line.seen.speaker:
-                errors += 1
-                caught += line.seen.id in questioned
-    return Doubted("speakers", Share(answered, asked), Share(real, answered), Share(caught, errors))
-
-
-def _asked(found: Iterable[Reading], kind: str) -> Iterator[tuple[Reading, Asked]]:
-    for reading in found:
-        yield from ((reading, each) for each in reading.questions.values() if each.kind == kind)
-
-
-def settled(reading: Reading, asked: Asked) -> str | None:
-    """What stands where a question was put, by the answer or by an edit; None where nobody said."""
-    line = next((line for line in reading.lines if line.seen and line.seen.id == asked.segment), None)
-    answer = reading.judged.decision.answer
-    assert isinstance(answer, TranscriptAnswer)
-    if line is None or line.seen is None or not line.judged or not line.text:
-        return None
-    if asked.kind == "speaker":
-        if line.speaker != line.seen.speaker:
-            return line.speaker or UNKNOWN
-        return answer.answers.get(asked.doubt)
-    return _reworded(reading, asked) or answer.answers.get(asked.doubt)
-
-
-def _reworded(reading: Reading, asked: Asked) -> str | None:
-    """The words that were put where a question was asked; None where the words asked about stand."""
-    words = reading.wording
-    if words is None:
-        return None
-    own = [index for index, (segment, _) in enumerate(words.places) if segment == asked.segment]
-    spelt = bare(asked.heard).split()
-    at = next((i for i in own if list(words.was[i : i + len(spelt)]) == spelt), None)
-    if at is None:
-        return None
-    for run in reading.runs:
-        if not run.same and run.was[0] < at + len(spelt) and at < run.was[1]:
-            return " ".join(words.final[slice(*run.now)]) or " "
-    return None
-
-
-def calibration(found: Sequence[Reading], answers: Iterable[Judged]) -> tuple[Calibration, ...]:
-    """How well the scores of the doubts' candidates and of the captions say how often they are right."""
-    words: list[tuple[float, bool]] = []
-    speakers: list[tuple[float, bool]] = []
-    for kind, scored in (("text", words), ("speaker", speakers)):
-        for reading, each in _asked(found, kind):
-            doubt, value = reading.judged.doubts.get(each.doubt), settled(reading, each)
-            if doubt is not None and value is not None:
-                scored += [(c.score, bare(c.value) == bare(value)) for c in doubt.candidates]
-    captions = [
-        (each.score, _fate(each.decision.answer) == "unchanged")
-        for each in answers
-        if each.score is not None and isinstance(each.decision.answer, CaptionAnswer)
-    ]
-    return (
-        calibrated("words", words),
-        calibrated("speakers", speakers),
-        calibrated("captions", captions),
-    )
-
-
-def calibrated(of: Literal["words", "speakers", "captions"], scored: Sequence[tuple[float, bool]]) -> Calibration:
-    """Scores (0 to 1) and whether each was right, in ten bins of equal width; empty ones are left out."""
-    filled: dict[int, list[tuple[float, bool]]] = defaultdict(list)
-    for score, right in scored:
-        filled[min(_BINS - 1, int(score * _BINS))].append((score, right))
-    bins = tuple(
-        Bin(
-            low=number / _BINS,
-            high=(number + 1) / _BINS,
-            mean=round(sum(score for score, _ in held) / len(held), 4),
-            right=Share(sum(right for _, right in held), len(held)),
-        )
-        for number, held in sorted(filled.items())
-    )
-    gaps = [abs(each.mean - each.right.count / each.right.of) * each.right.of for each in bins]
-    return Calibration(of, len(scored), round(sum(gaps) / len(scored), 4) if scored else None, bins)
 
 
 def corrections(
