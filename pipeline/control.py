@@ -194,7 +194,8 @@ def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Mat
     # What no longer fits of them is shown with the tasks that ask again.
     decided = show.store.get(snapshot, ReviewSnapshot).decisions if snapshot else ()
     made = [Material(*(record(step, episode) for step in (*steps, "step2-caption"))) for episode in ready]
-    materials = [replace(material, decisions=decided) for material in made]
+    share = show.file.review.check_share
+    materials = [replace(material, decisions=decided, check_share=share) for material in made]
     bible: Bible = record("step2-bible", SHOW)
     return what, materials, bible
 

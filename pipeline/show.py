@@ -44,6 +44,14 @@ _PLACES: dict[str, Any] = {name: (field.annotation, field) for name, field in Se
 _Settings: Any = create_model("SettingsTable", __base__=_Table, **_PLACES)
 
 
+class ReviewTable(_Table):
+    """`[review]`: how people are asked. It changes no result, so it enters no fingerprint."""
+
+    check_share: float = Field(
+        default=0.03, ge=0, le=0.5, description="Of the transcript tasks, how many hide a known answer; 0: none."
+    )
+
+
 class ShowFile(_Table):
     """`show.toml`. Paths are relative to its folder."""
 
@@ -52,6 +60,7 @@ class ShowFile(_Table):
     exclude: tuple[str, ...] = ()
     bible: str = "bible.toml"
     steps: _Steps = Field(default_factory=_Steps)
+    review: ReviewTable = Field(default_factory=ReviewTable)
     settings: _Settings = Field(default_factory=_Settings)
 
 
