@@ -49,28 +49,37 @@ def replacing(
             before = " ".join(word.text for word in words)
             if after != before:
                 span = Span(start=words[0].span.start, end=max(word.span.end for word in words))
-                yield _place(episode, line, "text", span, before, after)
+                yield EditPlace(
+                    about="text",
+                    episode=episode,
+                    span=span,
+                    segment=line.id,
+                    line=line.text,
+                    first_word=first,
+                    before=before,
+                    after=after,
+                )
 
 
 def renaming(episode: str, lines: Iterable[Segment], old: str, new: str) -> Iterator[EditPlace]:
     """The lines of speaker `old` that would become `new`'s; characters' ids or UNKNOWN."""
     for line in lines:
         if (line.speaker or UNKNOWN) == old != new:
-            yield _place(episode, line, "speaker", line.span, old, new)
+            yield EditPlace(
+                about="speaker",
+                episode=episode,
+                span=line.span,
+                segment=line.id,
+                line=line.text,
+                before=old,
+                after=new,
+            )
 
 
-def _place(episode: str, line: Segment, about: str, span: Span, before: str, after: str) -> EditPlace:
-    return EditPlace.model_validate(
-        {
-            "about": about,
-            "episode": episode,
-            "span": span,
-            "segment": line.id,
-            "line": line.text,
-            "before": before,
-            "after": after,
-        }
-    )
+def line_after(place: EditPlace) -> str:
+    """The text of a place's line with its new words in it."""
+    words, last = place.line.split(" "), place.first_word + len(place.before.split(" "))
+    return plain(" ".join([*words[: place.first_word], place.after, *words[last:]]))
 
 
 def _hits(line: Segment, pattern: re.Pattern[str], new: str) -> Iterator[tuple[int, int, str]]:

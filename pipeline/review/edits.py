@@ -129,7 +129,9 @@ def _just_these(dialogue: Dialogue, place: EditPlace) -> Stretch | None:
     """The words of the place, where its line still has them at the same moment."""
     line = dialogue.segments.get(place.segment)
     count = len(place.before.split())
-    for first in range(len(line.words) - count + 1) if line else ():
+    if line is None:
+        return None
+    for first in range(len(line.words) - count + 1):
         piece = Piece(line, first, first + count)
         if (
             abs(piece.words[0].span.start - place.span.start) < SAME_MOMENT_SECONDS

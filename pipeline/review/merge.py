@@ -86,8 +86,8 @@ def merge(
 
     A clip is reviewed when its newest caption answer keeps it; transcript answers correct its lines, and what its
     caption quotes of them. `machine-above` also takes the clips that nobody reviewed whose caption scores above
-    `threshold`; `agreement` leaves out the clips of whose answers two disagree. What is carried to new machine output with less than `sure_enough` counts no more until it is reviewed
-    again. `log` are the batch edits, the oldest first.
+    `threshold`; `agreement` leaves out those that two people disagree about. What is carried to new machine output with
+    less than `sure_enough` counts no more until it is reviewed again. `log` are the batch edits, the oldest first.
     """
     merged = Merged()
     parts: list[Part] = []

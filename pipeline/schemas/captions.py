@@ -65,6 +65,7 @@ class Asked(Record):
     segment: str
     span: Span
     heard: str
+    context: str = Field(default="", exclude_if=lambda context: not context)
 
 
 class CheckResult(Record):
@@ -147,7 +148,8 @@ class ReviewSnapshot(Record):
     """
 
     decisions: tuple[ReviewDecision, ...] = ()
-    edits: tuple[BatchEdit, ...] = ()
+    # Left out where there are none, so that snapshots without edits keep their bytes.
+    edits: tuple[BatchEdit, ...] = Field(default=(), exclude_if=lambda edits: not edits)
 
 
 class ReviewedClip(Record):

@@ -16,7 +16,7 @@ class EditPlace(Record):
 
     `span` is where the words, the line or the clip lie, in seconds of the episode, and `line` the text of the whole
     line as it stood. `before` and `after` are the words ("" takes them out), or characters' ids (UNKNOWN for nobody
-    known). `key` is the task of a clip that is sent back.
+    known). `first_word` counts from 0 in the line. `key` is the task of a clip that is sent back.
     """
 
     about: Literal["text", "speaker", "clip"]
@@ -24,6 +24,7 @@ class EditPlace(Record):
     span: Span
     segment: str = ""
     line: str = ""
+    first_word: int = 0
     before: str = ""
     after: str = ""
     key: str = ""

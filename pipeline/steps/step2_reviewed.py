@@ -1,9 +1,9 @@
 """step2-reviewed: the clips that may be trained on, as people corrected them, and each episode's subtitles.
 
-A pure function of what the machines made and of the last snapshot: the newest answer to a place counts, edited text wins
-over a chosen candidate and a candidate over the machine's own, and batch edits lie above older answers. Decisions made
-before the machines' output changed are carried to where their words and pictures lie now. What is left out says why, and
-every decision ever made has an account: applied, carried, queued again, superseded or waiting.
+A pure function of what the machines made and of the last snapshot: the newest answer to a place counts, edited text
+wins over a chosen candidate and a candidate over the machine's own, and batch edits lie above older answers. Decisions
+made before the machines' output changed are carried to where their words and pictures lie now. What is left out says
+why, and every decision ever made has an account: applied, carried, queued again, superseded or waiting.
 """
 
 from collections import Counter

@@ -1,0 +1,174 @@
+"""Mishearings that people corrected more than once, as lines for bible.toml. All of the file else stays as it is."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher, unified_diff
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.engine import fingerprint
+from pipeline.review import corrections, desk
+from pipeline.review.accounts import age
+from pipeline.review.lines import MARKS
+from pipeline.review.verdicts import skipped
+from pipeline.schemas import located
+from pipeline.schemas.bible_toml import BibleFile, risks
+from pipeline.schemas.captions import ReviewDecision, TranscriptAnswer
+from pipeline.schemas.edits import BatchEdit
+from pipeline.schemas.wording import bare
+
+CONFIRMED = 2
+"""So many places must have been corrected in the same way: one may be a slip of the speaker's tongue."""
+
+MOST_WORDS = 4
+"""Names and titles are at most this long; more words that change at once are a line worded anew."""
+
+Kind = Literal["character", "place", "term"]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """`heard` may be listed as a mishearing of `right`, which is `kind` number `index` (from 0) of bible.toml.
+
+    `places` are the tasks where people corrected it. `diff` is what writing it would change, `warnings` what the bible
+    check says of the line.
+    """
+
+    id: str
+    kind: Kind
+    index: int
+    heard: str
+    right: str
+    places: tuple[str, ...]
+    diff: str
+    warnings: tuple[str, ...]
+
+
+def offers(text: str, decisions: Sequence[ReviewDecision], log: Sequence[BatchEdit], name: str) -> list[Offer]:
+    """What the bible `text` (called `name`) may list; the most often corrected first. Raises ValueError where it is
+    not a valid bible.
+    """
+    bible = located.parse(text, BibleFile, name)
+    forms = _forms(bible)
+    found: dict[tuple[Kind, int, str], list[tuple[str, str, str, str]]] = {}
+    for heard, right, where, key in _corrected(decisions, log):
+        for old, new in _named(heard, right, forms):
+            kind, index, listed = forms[bare(new)]
+            if bare(old) != bare(new) and old.casefold() not in listed:
+                found.setdefault((kind, index, old.casefold()), []).append((old, new, where, key))
+    made = []
+    for (kind, index, _), its in found.items():
+        if len({where for *_, where, _ in its}) < CONFIRMED:
+            continue
+        heard, right = its[-1][0], its[-1][1]
+        new_text = with_line(text, kind, index, heard)
+        warnings = sorted(_risks(new_text, name) - _risks(text, name))
+        diff = "".join(unified_diff(text.splitlines(True), new_text.splitlines(True), name, name, n=2))
+        id_ = fingerprint.of_value("glossary", [kind, index, heard.casefold()])[:12]
+        keys = tuple(sorted({key for *_, key in its}))
+        made.append(Offer(id_, kind, index, heard, right, keys, diff, tuple(warnings)))
+    return sorted(made, key=lambda offer: (-len(offer.places), offer.right, offer.heard))
+
+
+def with_line(text: str, kind: Kind, index: int, heard: str) -> str:
+    """The bible with one more mishearing; comments and layout are kept."""
+    import tomlkit
+
+    document: Any = tomlkit.parse(text)
+    table = document[kind][index]
+    if "mishearings" in table:
+        table["mishearings"].append(heard)
+    else:
+        table.append("mishearings", [heard])
+    return tomlkit.dumps(document)
+
+
+def write(path: Path, offer: Offer) -> None:
+    """Put an offered line into the file at `path`, whole or not at all. Raises ValueError if it would be no bible."""
+    # Not read as text: a file keeps its line ends.
+    text = path.read_bytes().decode("utf-8")
+    new = with_line(text, offer.kind, offer.index, offer.heard)
+    located.parse(new, BibleFile, path.name)
+    target = path.resolve()
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(new.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(target.stat().st_mode)
+        Path(temporary).replace(target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _risks(text: str, name: str) -> set[str]:
+    return {problem for _, problem in risks(located.parse(text, BibleFile, name))}
+
+
+def _forms(bible: BibleFile) -> dict[str, tuple[Kind, int, frozenset[str]]]:
+    """Every right spelling, bare -> whose it is and what is listed for it; a person's goes before a term's."""
+    found: dict[str, tuple[Kind, int, frozenset[str]]] = {}
+    for index, term in enumerate(bible.terms):
+        found[bare(term.term)] = ("term", index, _folded(term.mishearings))
+    for index, place in enumerate(bible.places):
+        found[bare(place.name)] = ("place", index, _folded(place.mishearings))
+    for index, character in enumerate(bible.characters):
+        for form in (character.name, character.short or character.name, *character.aliases):
+            found[bare(form)] = ("character", index, _folded(character.mishearings))
+    return found
+
+
+def _folded(words: Sequence[str]) -> frozenset[str]:
+    return frozenset(word.casefold() for word in words)
+
+
+def _corrected(decisions: Sequence[ReviewDecision], log: Sequence[BatchEdit]) -> Iterator[tuple[str, str, str, str]]:
+    """What was heard, what people made of it, where (two are the same place or not), and the task's key."""
+    newest: dict[tuple[str, str], ReviewDecision] = {}
+    for decision in sorted(decisions, key=age):
+        if not skipped(decision):
+            newest[decision.key, decision.by] = decision
+    for decision in newest.values():
+        if isinstance(decision.answer, TranscriptAnswer):
+            for line in corrections.left(decision.answer):
+                if line.seen and line.judged and line.text:
+                    for at, heard, right in _changed(line.seen.text.split(), line.text.split()):
+                        yield heard, right, f"{decision.episode} {line.seen.span.start:.1f} {at}", decision.key
+    for entry in desk.standing(log):
+        if entry.what in ("answer", "replace"):
+            for place in entry.places:
+                if place.about == "text" and place.after:
+                    where = f"{place.episode} {place.span.start:.1f}"
+                    yield place.before, place.after, where, f"{place.episode} {place.segment}"
+
+
+def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    matcher = SequenceMatcher(a=[bare(word) for word in old], b=[bare(word) for word in new], autojunk=False)
+    for tag, i, i_end, j, j_end in matcher.get_opcodes():
+        if tag == "replace":
+            yield i, " ".join(old[i:i_end]), " ".join(new[j:j_end])
+
+
+def _named(heard: str, right: str, forms: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """The names among the words that were changed, each with what was heard for it, without the marks around."""
+    old, new = heard.split(), right.split()
+    if len(old) == len(new):
+        # The longest name first; what it takes is no other's.
+        at = 0
+        while at < len(new):
+            sizes = [
+                n for n in range(min(MOST_WORDS, len(new) - at), 0, -1) if bare(" ".join(new[at : at + n])) in forms
+            ]
+            size = sizes[0] if sizes else 1
+            if sizes:
+                yield _core(" ".join(old[at : at + size])), _core(" ".join(new[at : at + size]))
+            at += size
+    elif max(len(old), len(new)) <= MOST_WORDS and bare(right) in forms:
+        yield _core(heard), _core(right)
+
+
+def _core(words: str) -> str:
+    return words.strip(MARKS) or words
