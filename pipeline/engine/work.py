@@ -35,6 +35,18 @@ class Models:
         self.stack.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where a step finds what no store holds. Addresses and keys change no result, so they are no part of a recipe.
+
+    `folder` is where a step's relative paths begin. `model_server_url` is an OpenAI-compatible server's.
+    """
+
+    folder: Path = Path()
+    model_server_url: str | None = None
+    model_server_key: str | None = field(default=None, repr=False)
+
+
 @dataclass(slots=True)
 class Workspace:
     """A step's only way to bytes: write under `scratch`, publish with `keep`, read with `open`.
@@ -51,6 +63,7 @@ class Workspace:
     events: Events = field(default_factory=lambda: Events(None))
     models: Models = field(default_factory=Models)
     memos: list[Memo[Any]] = field(default_factory=list)
+    services: Services = field(default_factory=Services)
 
     def keep(self, path: Path, name: str | None = None) -> File:
         """Publish a file under its content; it leaves `scratch`. `name` is what its users see."""
