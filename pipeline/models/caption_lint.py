@@ -19,13 +19,14 @@ from pipeline.schemas.story import Bible
 SAID_ENOUGH = 85.0
 """How alike, of 100, a quote and what was heard must be; a caption may leave out a filler or spell a number out."""
 LEAKS_FROM, FEW = 0.8, 5
-"""The share of a character's captions that repeat a trait, from which it leaks; fewer than FEW captions tell nothing."""
+"""The share of a character's captions repeating a trait, from which it leaks; fewer captions than FEW tell nothing."""
 OPENING_WORDS, OPENING_SHARE, OPENING_FEW = 4, 0.25, 8
 """The share of all captions that begin with the same words, from which the opening is boilerplate."""
 
 _BOILERPLATE = re.compile(
     r"(?:in )?(?:the|this|a|an) (?:(?:short|brief) )?(?:video|clip|footage|image|scene|frame|sequence)s?"
-    r"(?: clip)?,? (?:shows?|depicts?|features?|opens?|begins?|starts?|captures?|displays?|presents?|we see|of|is of)\b",
+    r"(?: clip)?,? "
+    r"(?:shows?|depicts?|features?|opens?|begins?|starts?|captures?|displays?|presents?|we see|(?:is )?of)\b",
     re.IGNORECASE,
 )
 _QUOTED = re.compile('"([^"]*)"|“([^”]*)”|«([^»]*)»')
@@ -116,7 +117,7 @@ def _of_one(caption: Caption, about: About, bible: Bible, rules: Rules) -> Itera
 
 def _told(text: str) -> str:
     """A caption without what is quoted; a sentence that ended with the quote still ends."""
-    return _QUOTED.sub(lambda quote: ". " if quote.group()[-2:-1] in tuple(".!?…") else " ", text)
+    return _QUOTED.sub(lambda quote: "." if quote.group()[-2:-1] in tuple(".!?…") else " ", text)
 
 
 def _quotes(text: str) -> Iterator[str]:
