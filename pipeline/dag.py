@@ -15,6 +15,8 @@ from pipeline.steps import (
     step2_shot_reference,
     step2_transcript_base,
     step2_transcript_disambiguate,
+    step2_voiceprints,
+    step2_voices,
     step3_ltx2_data,
     step3_wan21_package,
 )
@@ -30,6 +32,8 @@ STEPS: tuple[Step, ...] = (
     step2_bible.run,
     step2_transcript_base.run,
     step2_shot_reference.run,
+    step2_voiceprints.run,
+    step2_voices.run,
     step2_transcript_disambiguate.run,
     step2_scene_context.run,
     step2_caption.run,

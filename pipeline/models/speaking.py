@@ -4,7 +4,7 @@ Somebody addressed does not say the line, and often says the next one. Only an i
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,19 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
+class Clue:
+    """A reason why a character says a line, or does not: `points` are a natural logarithm of odds.
+
+    `segment` is where the name was said: the line itself or its neighbour.
+    """
+
+    segment: int
+    character: str
+    points: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Guess:
     """Who may say a segment: ids and UNKNOWN with scores summing to 1, best first; `introduced` if it proves it."""
 
@@ -60,25 +73,33 @@ def mentions(segments: Sequence[Segment], characters: Sequence[Character]) -> tu
     return tuple(m for index, segment in enumerate(segments) for m in _in_segment(index, segment.words, names))
 
 
+def clues(index: int, segments: Sequence[Segment], said: Iterable[Mention]) -> Iterator[Clue]:
+    """What the names in segment `index` and in its neighbours tell of who says it."""
+    segment = segments[index]
+    for mention in said:
+        apart = mention.segment - index
+        if apart == 0:
+            value, sentence = _OF_THIS_LINE[mention.how]
+            yield Clue(mention.segment, mention.character, value, sentence.format(mention.said))
+        elif abs(apart) == 1 and mention.how == "addressed":
+            other = segments[mention.segment].span
+            near = other.start - segment.span.end if apart > 0 else segment.span.start - other.end
+            if abs(near) <= REPLY_SECONDS:
+                side, value = ("before", ADDRESSED_BEFORE) if apart < 0 else ("after", ADDRESSED_AFTER)
+                yield Clue(mention.segment, mention.character, value, f'the line {side} speaks to "{mention.said}"')
+
+
 def guess(index: int, segments: Sequence[Segment], said: Sequence[Mention], ids: Sequence[str]) -> Guess:
     """Who may say segment `index`, by what is said in it and around it."""
     segment = segments[index]
     points = dict.fromkeys(ids, 0.0)
     evidence: list[str] = []
     around = [mention for mention in said if abs(mention.segment - index) <= AROUND]
-    for mention in around:
-        apart = mention.segment - index
-        name, other = mention.said, segments[mention.segment]
-        near = abs(other.span.start - segment.span.end if apart > 0 else segment.span.start - other.span.end)
-        if apart == 0:
-            value, sentence = _OF_THIS_LINE[mention.how]
-            points[mention.character] += value
-            evidence.append(sentence.format(name))
-        elif abs(apart) == 1 and mention.how == "addressed" and near <= REPLY_SECONDS:
-            points[mention.character] += ADDRESSED_BEFORE if apart < 0 else ADDRESSED_AFTER
-            evidence.append(f'the line {"before" if apart < 0 else "after"} speaks to "{name}"')
+    for clue in clues(index, segments, around):
+        points[clue.character] += clue.points
+        evidence.append(clue.why)
     last = segments[index - 1] if index else None
-    if last and last.speaker in points and _goes_on(last, segment):
+    if last and last.speaker in points and goes_on(last, segment):
         points[last.speaker] += GOES_ON
         evidence.append(f"it goes on with the sentence of {last.speaker}")
     for character in {mention.character for mention in around} & set(points):
@@ -153,7 +174,7 @@ def _stops(words: Sequence[Word]) -> bool:
     return any(core(word.text)[2] for word in words)
 
 
-def _goes_on(last: Segment, segment: Segment) -> bool:
+def goes_on(last: Segment, segment: Segment) -> bool:
     """Whether a sentence runs over from `last`: no stop, no pause, no capital."""
     ended = core(last.words[-1].text)[2][:1] in tuple(".!?…")
     return not ended and segment.span.start - last.span.end < 0.5 and segment.words[0].text[:1].islower()

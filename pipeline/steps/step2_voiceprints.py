@@ -1,0 +1,45 @@
+"""step2-voiceprints: how each line of the episode sounds, as a point in the space of voices.
+
+Only the sound of a line's words is listened to. The default model is small and comes in a Python package; a stronger
+one from the hub ("microsoft/wavlm-base-plus-sv") is a setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import Field
+
+from pipeline.engine.step import StepConfig, step
+from pipeline.engine.work import Workspace
+from pipeline.media import audio
+from pipeline.models import voiceprints
+from pipeline.schemas.timeline import Episode, Transcript
+from pipeline.schemas.voices import Voiceprint, Voiceprints
+
+
+class Config(StepConfig):
+    model: str = Field(default=voiceprints.GE2E, description="ge2e (from a package), a name on the hub, or a folder")
+    revision: str | None = Field(default=None, description="a commit on the hub")
+
+
+@step(version=1, per="episode", device="cuda")
+def run(config: Config, work: Workspace, *, episode: Episode, step2_transcript_base: Transcript) -> Voiceprints:
+    segments = step2_transcript_base.segments
+    spans = [voiceprints.spoken(segment.words) for segment in segments]
+    heard = [episode.video.digest, config.model, config.revision]
+    items = [
+        [*heard, segment.id, [[piece.start, piece.end] for piece in pieces]]
+        for segment, pieces in zip(segments, spans, strict=True)
+    ]
+
+    def make(missing: Sequence[int]) -> Iterator[Voiceprint]:
+        samples = audio.decode_mono(work.open(episode.video))
+        listen = work.model(voiceprints.listening, config.model, config.revision, work.cache)
+        yield from (voiceprints.voiceprint(segments[i].id, samples, spans[i], listen) for i in missing)
+
+    # All that are missing go into one pass over the sound.
+    prints = work.memo(Voiceprint).fill(items, make, batch=max(1, len(items)))
+    work.report(lines=len(prints), too_short=sum(not each.vector for each in prints))
+    name = voiceprints.identity(config.model, config.revision)
+    return Voiceprints(episode=episode.id, model=name, prints=tuple(prints))
