@@ -1,6 +1,7 @@
 """The verbs that the CLI and the panel share: what stands, bring it up to date, push to reviewers, pull their work."""
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -172,9 +173,11 @@ def push(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[P
 
 
 def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Material], Bible]":
+    from pipeline.review import fixes
     from pipeline.review.tasks import Material
     from pipeline.schemas.captions import ReviewSnapshot
     from pipeline.schemas.story import Bible
+    from pipeline.steps import step2_reviewed
 
     what = show.plan()
     explain.survey(what)
@@ -194,9 +197,23 @@ def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Mat
     # What no longer fits of them is shown with the tasks that ask again.
     decided = show.store.get(snapshot, ReviewSnapshot).decisions if snapshot else ()
     made = [Material(*(record(step, episode) for step in (*steps, "step2-caption"))) for episode in ready]
-    share = show.file.review.check_share
-    materials = [replace(material, decisions=decided, check_share=share) for material in made]
     bible: Bible = record("step2-bible", SHOW)
+    config = show.configs()["step2-reviewed"]
+    assert isinstance(config, step2_reviewed.Config)
+    edits, names = show.edits(), {character.id: character.short for character in bible.characters}
+    transcripts = {material.episode: material.transcript for material in made}
+    suggested = fixes.by_episode(fixes.suggestions(transcripts, decided, edits, names=names))
+    materials = [
+        replace(
+            material,
+            decisions=decided,
+            check_share=show.file.review.check_share,
+            suggested=suggested.get(material.episode, ()),
+            log=edits,
+            policy=config.policy,
+        )
+        for material in made
+    ]
     return what, materials, bible
 
 
@@ -331,10 +348,19 @@ def review_links(show: Show) -> list[Link]:
 
 def task_links(show: Show) -> dict[str, str]:
     """Where each task opens in Label Studio, by its key, as the last push left them."""
-    from pipeline.review import known
-    from pipeline.review.shown import KINDS
+    from pipeline.review import known, sync
 
-    return {key: url for kind in KINDS for key, url in known.addresses(show.store, show.file.name, kind).items()}
+    return {key: url for kind in sync.KINDS for key, url in known.addresses(show.store, show.file.name, kind).items()}
+
+
+def unsent(show: Show) -> dict[str, int]:
+    """How many tasks each person has begun and not sent, by e-mail, as Label Studio says now."""
+    from pipeline.review import sync
+
+    with label_studio(show, patience=GLANCE_SECONDS) as client:
+        found = [client.find_project(show.file.name, kind) for kind in sync.KINDS]
+        drafts = Counter(draft.by for project in found if project for draft in client.drafts(project))
+    return dict(sorted(drafts.items()))
 
 
 def invitation(show: Show) -> str:

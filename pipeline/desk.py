@@ -18,7 +18,7 @@ from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW
 from pipeline.engine.store import Store
 from pipeline.review import desk, edits, fixes, flags, glossary_lines
-from pipeline.review.accounts import clip_at
+from pipeline.review.accounts import age, clip_at
 from pipeline.review.glossary_lines import Offer
 from pipeline.review.merge import Machine, Standing, stand
 from pipeline.schemas.captions import ReviewSnapshot
@@ -28,7 +28,7 @@ from pipeline.schemas.timeline import Segment
 from pipeline.show import Show
 
 __all__ = [
-    "Edit", "Group", "Offer", "Place", "accept", "change_speaker", "edits_made", "flagged", "glossary",
+    "Edit", "Group", "Offer", "Place", "accept", "answered", "change_speaker", "edits_made", "flagged", "glossary",
     "preview_replace", "preview_speaker", "refuse", "replace", "send_back", "speakers", "suggestions", "undo",
     "write_glossary",
 ]  # fmt: skip
@@ -246,6 +246,11 @@ def send_back(show: Show, keys: Sequence[str], reason: str, by: str) -> Edit:
 
 
 # What to look at, and the bible
+
+
+def answered(show: Show) -> dict[str, str]:
+    """Who answered last, by the key of the task; these may be sent back."""
+    return {each.key: each.by for each in sorted(_now(show).decisions, key=age) if not each.skipped}
 
 
 def flagged(show: Show) -> dict[str, tuple[str, ...]]:
