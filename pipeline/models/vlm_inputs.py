@@ -271,13 +271,14 @@ def _as_pictures(part: Part) -> list[Part]:
 
 def _shrunk(frames: Pixels, pixels: int) -> Pixels:
     """[time, height, width, 3] with at most `pixels` in each picture; never enlarged."""
-    import cv2
     import numpy as np
 
     height, width = frames.shape[1:3]
     scale = math.sqrt(pixels / (height * width))
     if scale >= 1:
         return np.ascontiguousarray(frames)
+    import cv2
+
     size = max(1, int(width * scale)), max(1, int(height * scale))
     return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]).astype(np.uint8)
 
