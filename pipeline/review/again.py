@@ -7,10 +7,11 @@ from datetime import datetime
 from pipeline.review import panels
 from pipeline.review.accounts import clip_at
 from pipeline.review.carry import SURE_ENOUGH
-from pipeline.review.merge import Machine, stand
+from pipeline.review.merge import Machine, Policy, stand
 from pipeline.review.shown import ReviewTask, task
 from pipeline.review.verdicts import kind_of
 from pipeline.schemas.captions import ReviewDecision
+from pipeline.schemas.edits import BatchEdit
 from pipeline.schemas.story import Bible
 
 
@@ -25,18 +26,24 @@ class Earlier:
 
 
 def earlier(
-    machine: Machine, bible: Bible, decisions: Sequence[ReviewDecision], sure_enough: float = SURE_ENOUGH
+    machine: Machine,
+    bible: Bible,
+    decisions: Sequence[ReviewDecision],
+    sure_enough: float = SURE_ENOUGH,
+    policy: Policy = "reviewed-only",
+    log: Sequence[BatchEdit] = (),
 ) -> dict[str, tuple[Earlier, ...]]:
     """The earlier answers to show with each task that is queued again, by the task's key, in order of time.
 
-    `decisions` may be those of the whole show; only those about the machine's episode count.
+    `decisions` and the batch edits of `log` may be those of the whole show; only those about the machine's episode
+    count.
     """
     scenes = machine.scenes
     ours = [decision for decision in decisions if decision.episode == scenes.episode]
     if not ours:
         return {}
     found: dict[str, list[Earlier]] = {}
-    for part in stand(machine, bible, ours, sure_enough).parts:
+    for part in stand(machine, bible, ours, sure_enough, policy, log).parts:
         # What was skipped is in the queue too, but it has no answer that could be shown.
         clip = clip_at(part.where, scenes.clips) if part.state == "queued again" and part.answer else None
         if clip is not None:

@@ -12,8 +12,9 @@ from typing import Literal
 from pipeline.review import carry, desk, lines
 from pipeline.review.accounts import age
 from pipeline.review.carry import Piece, Stretch
+from pipeline.review.claims import edited
 from pipeline.review.lines import Claim, Dialogue, punctuated
-from pipeline.schemas.captions import ReviewDecision
+from pipeline.schemas.captions import ReviewDecision, TranscriptAnswer
 from pipeline.schemas.edits import BatchEdit, EditAccount, EditPlace
 from pipeline.schemas.story import UNKNOWN
 from pipeline.schemas.wording import bare
@@ -103,10 +104,39 @@ def _named(place: EditPlace) -> str:
 
 
 def _winner(edit: BatchEdit, place: EditPlace, newest_first: Sequence[ReviewDecision]) -> ReviewDecision | None:
+    """The newest answer that has the last word on a place, if one has."""
     middle = place.span.middle
     return next(
-        (d for d in newest_first if d.span.holds(middle) and (edit.what == "answer" or d.at > edit.at)),
+        (
+            decision
+            for decision in newest_first
+            if decision.span.holds(middle)
+            and (edit.what == "answer" or (decision.at > edit.at and _speaks(decision, edit, place)))
+        ),
         None,
+    )
+
+
+def _speaks(decision: ReviewDecision, edit: BatchEdit, place: EditPlace) -> bool:
+    """Whether a newer answer says something of the place. Who had the task open before the edit, and let the line
+    stand, does not: they never saw it.
+    """
+    answer = decision.answer
+    if decision.raw is None or edit.id in decision.raw.shown.get("edits", ()):
+        return True
+    assert isinstance(answer, TranscriptAnswer)
+    left = {line.id: line for line in answer.lines}
+    for seen in answer.seen:
+        line = left.get(seen.id)
+        if not seen.span.overlap(place.span):
+            continue
+        named = line is not None and line.speaker != seen.speaker
+        if named if place.about == "speaker" else edited(seen, line) is not None:
+            return True
+    kind = place.about
+    return any(
+        asked.kind == kind and asked.doubt in answer.answers and asked.span.overlap(place.span)
+        for asked in answer.asked
     )
 
 

@@ -103,6 +103,15 @@ def suggestions(
     return sorted(made, key=lambda group: (-len(group.suggestions), group.heard, group.id))
 
 
+def by_episode(groups: Sequence[Group]) -> dict[str, tuple[Suggestion, ...]]:
+    """The suggestions of each episode that has some."""
+    found: dict[str, tuple[Suggestion, ...]] = {}
+    for suggestion in (each for group in groups for each in group.suggestions):
+        episode = suggestion.place.episode
+        found[episode] = (*found.get(episode, ()), suggestion)
+    return found
+
+
 def settlements(
     transcripts: Mapping[str, SettledTranscript],
     decisions: Sequence[ReviewDecision],

@@ -124,7 +124,14 @@ def _slots(
         options = questions.options(doubt, labels, len(keys))
         data[f"{slot}_ask"] = questions.ask(doubt, texts[doubt.segment], clip)
         data[f"{slot}_options"] = [{"value": label, "hotkey": key} for label, key in zip(options, keys, strict=False)]
-        put = Asked(doubt=doubt.id, kind=doubt.kind, segment=doubt.segment, span=doubt.span, heard=doubt.heard)
+        put = Asked(
+            doubt=doubt.id,
+            kind=doubt.kind,
+            segment=doubt.segment,
+            span=doubt.span,
+            heard=doubt.heard,
+            context=doubt.context,
+        )
         asked[slot] = Question(doubt=doubt.id, options=options, asked=put)
     return data, asked
 

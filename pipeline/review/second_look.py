@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.review import desk
+from pipeline.review import corrections, desk
 from pipeline.review.accounts import age
 from pipeline.review.carry import SAME_PLACE, covered
 from pipeline.review.claims import edited, in_words
 from pipeline.review.edits import Laid
-from pipeline.review.lines import plain, punctuated
 from pipeline.review.verdicts import GRAZE, kind_of, skipped
-from pipeline.schemas.captions import CaptionAnswer, Line, ReviewDecision, TranscriptAnswer
+from pipeline.schemas.captions import CaptionAnswer, ReviewDecision, TranscriptAnswer
 from pipeline.schemas.edits import BatchEdit, EditPlace
-from pipeline.schemas.story import UNKNOWN
 from pipeline.schemas.timeline import Clip, Span
 from pipeline.schemas.wording import bare
 
@@ -27,9 +25,9 @@ class SecondLook:
 
 
 def disagreeing(decisions: Sequence[ReviewDecision], names: Mapping[str, str]) -> list[SecondLook]:
-    """Where several people saw the same revision of a task and left it otherwise.
+    """Where several people saw the same in a task and left it otherwise.
 
-    An answer to a later revision settles it: its reviewer was shown what the others had said.
+    The answer of somebody who was shown what the others had said settles it.
     """
     by_key: dict[str, list[ReviewDecision]] = {}
     for decision in sorted(decisions, key=age):
@@ -39,13 +37,26 @@ def disagreeing(decisions: Sequence[ReviewDecision], names: Mapping[str, str]) -
     for its in by_key.values():
         last = {decision.by: decision for decision in its}
         newest = max(last.values(), key=age)
-        rivals = [decision for decision in last.values() if decision.revision == newest.revision]
+        rivals = [decision for decision in last.values() if decision is newest or _unaware(newest, decision)]
         what = list(dict.fromkeys(about for rival in rivals for about in _differences(newest, rival, names)))
         if what and not _since(decisions, kind_of(newest), newest.span, newest, {newest.key}):
             people = _listed(sorted(decision.by for decision in rivals))
             why = f"second look: {people} disagree on {_listed(what)}"
             found.append(SecondLook(why, newest.span, tuple(rivals)))
     return found
+
+
+def _unaware(newest: ReviewDecision, other: ReviewDecision) -> bool:
+    """Whether two answers are to the same, and the newer one was given without knowing of the other."""
+    if newest.raw is None or newest.revision == other.revision:
+        return newest.revision == other.revision
+    told = newest.raw.shown.get("again", ())
+    return _shown(newest) == _shown(other) and f"{other.by} {other.at.isoformat()}" not in told
+
+
+def _shown(decision: ReviewDecision) -> object:
+    assert decision.answer is not None
+    return decision.answer.kind, decision.answer.seen
 
 
 def sent_back(
@@ -137,25 +148,10 @@ def _differences(one: ReviewDecision, other: ReviewDecision, names: Mapping[str,
 
 def _left(answer: TranscriptAnswer) -> dict[str, tuple[str, str | None]]:
     """Each line's words, case and marks aside, and speaker as the answer leaves them; "" where it took the line out."""
-    left = {line.id: line for line in answer.lines}
-    speakers = _answered_speakers(answer)
     found: dict[str, tuple[str, str | None]] = {}
-    for seen in answer.seen:
-        line = left.get(seen.id)
-        text = edited(seen, line)
-        if text is None:
-            text = _with_answers(seen, answer)
-        speaker = line.speaker if line and line.speaker != seen.speaker else speakers.get(seen.id, seen.speaker)
-        found[seen.id] = (bare(text), None if speaker == UNKNOWN else speaker)
-    return found | {line.id: (bare(line.text), line.speaker) for line in answer.lines if line.id not in found}
-
-
-def _with_answers(seen: Line, answer: TranscriptAnswer) -> str:
-    text = plain(seen.text)
-    for asked in answer.asked:
-        if asked.kind == "text" and asked.segment == seen.id and asked.doubt in answer.answers:
-            text = text.replace(asked.heard, punctuated(answer.answers[asked.doubt], asked.heard), 1)
-    return text
+    for number, line in enumerate(corrections.left(answer)):
+        found[line.seen.id if line.seen else f"new {number}"] = (bare(line.text), line.speaker)
+    return found
 
 
 def _answered_speakers(answer: TranscriptAnswer) -> dict[str, str]:

@@ -61,6 +61,8 @@ class Shown(Record):
     questions: dict[str, Question] = {}
     # Left out where there is none, so that tasks without a check keep their revision.
     check: Check | None = Field(default=None, exclude_if=lambda check: check is None)
+    # The batch edits that the lines were shown with, by id: who let these stand has seen them.
+    edits: tuple[str, ...] = Field(default=(), exclude_if=lambda edits: not edits)
 
 
 @dataclass(frozen=True, slots=True)
