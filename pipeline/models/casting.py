@@ -1,9 +1,12 @@
 """Whose voice is whose: votes on single lines, from whatever source, added up for the voice that the lines share."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipeline.models import speaking
+from pipeline.models.lexical_settling import Rules, applied, texts
+from pipeline.models.sightings import Limits
 from pipeline.schemas.story import UNKNOWN, Candidate, KnownNames
 from pipeline.schemas.timeline import Segment, Span, Transcript
 from pipeline.schemas.voices import SaidBy, Voice, VoiceLine, Vote
@@ -15,12 +18,14 @@ REVIEWED = 12.0
 MOST = 8.0
 """One source but the reviewers moves a voice by so much at most: a name that is misheard ten times stays one error."""
 NOBODY_KNOWN = 1.0
-"""What speaks for somebody who is not in the bible, before anything is heard."""
+"""What speaks for somebody who is not in the bible, where a voice says one line; the logarithm of its lines speaks
+against it, for a bible lists those who say most.
+"""
 TAKEN = 2.0
 """What speaks against a character whom another voice has for sure: two voices are most often two people."""
-SECOND_HEARING = 0.5
-"""A name that only a recogniser hears that was told the names counts half: it invents some."""
-JOINED = 0.3
+SPELLING = Rules(margin=0.8, limits=Limits(min_alike=0.7, low_probability=0.25, max_candidates=2))
+"""How sure a misheard name must be put right to count, as step2-transcript-disambiguate has it by default."""
+JOINED = 0.5
 """What a vote on a line counts that was too short to be sure of its voice."""
 REASONS = 6
 
@@ -28,28 +33,24 @@ REASONS = 6
 def dialogue(transcript: Transcript, known: KnownNames, lines: Sequence[VoiceLine]) -> Iterator[Vote]:
     """What the names that are spoken tell: who is addressed is silent and often answers; an introduction is proof.
 
-    That a neighbouring line speaks to somebody tells nothing where both are of one voice.
+    Names are read as the words alone settle them. That a neighbouring line speaks to somebody tells nothing where both
+    are of one voice.
     """
-    plain, told = transcript.segments, _as_told(transcript)
-    voices = [line.voice for line in lines]
-    counted: set[tuple[int, str, str]] = set()
-    for segments, share in ((plain, 1.0), (told, SECOND_HEARING)):
-        said = speaking.mentions(segments, known.characters)
-        for index, segment in enumerate(segments):
-            around = [mention for mention in said if abs(mention.segment - index) <= 1]
-            for clue in speaking.clues(index, segments, around):
-                same_voice = clue.segment != index and voices[clue.segment] == voices[index] is not None
-                heard = (index, clue.character, clue.why.partition('"')[0])
-                if not same_voice and heard not in counted:
-                    counted.add(heard)
-                    yield Vote(
-                        episode=transcript.episode,
-                        segment=segment.id,
-                        character=clue.character,
-                        weight=clue.points * share,
-                        source="dialogue",
-                        why=clue.why,
-                    )
+    segments = applied(transcript.segments, texts(transcript, known, SPELLING).taken)
+    said = speaking.mentions(segments, known.characters)
+    for index, segment in enumerate(segments):
+        around = [mention for mention in said if abs(mention.segment - index) <= 1]
+        for clue in speaking.clues(index, segments, around):
+            other = lines[clue.segment].voice
+            if clue.segment == index or other is None or other != lines[index].voice:
+                yield Vote(
+                    episode=transcript.episode,
+                    segment=segment.id,
+                    character=clue.character,
+                    weight=clue.points,
+                    source="dialogue",
+                    why=clue.why,
+                )
 
 
 def written(transcript: Transcript) -> Iterator[Vote]:
@@ -86,59 +87,55 @@ def cast(lines: Mapping[str, Sequence[VoiceLine]], votes: Iterable[Vote], ids: S
 
     Lines in which more than one person speaks have no vote.
     """
-    clear = {
-        (episode, line.segment): line
-        for episode, own in lines.items()
-        for line in own
-        if line.voice is not None and not line.overlap
-    }
-    heard = dict.fromkeys(line.voice for own in lines.values() for line in own if line.voice is not None)
-    own_votes: dict[str, list[Vote]] = {voice: [] for voice in heard}
+    every = {(episode, line.segment): line for episode, own in lines.items() for line in own}
+    size = Counter(line.voice for line in every.values() if line.voice is not None)
+    own_votes: dict[str, list[Vote]] = {voice: [] for voice in size}
     for vote in votes:
-        line = clear.get((vote.episode, vote.segment))
-        if line is not None and line.voice is not None and vote.character in ids:
+        line = every.get((vote.episode, vote.segment))
+        if line is not None and line.voice is not None and not line.overlap and vote.character in ids:
             weight = vote.weight * (1.0 if line.founds else JOINED)
             own_votes[line.voice].append(vote.model_copy(update={"weight": weight}))
-    points = {voice: _points(own, ids) for voice, own in own_votes.items()}
+    points = {voice: _points(own_votes[voice], ids, size[voice]) for voice in size}
     alone = {voice: _scores(own) for voice, own in points.items()}
-    return tuple(
-        Voice(
-            id=voice,
-            candidates=_candidates(_scores({**own, **_less(voice, own, alone)})),
-            why=tuple(_reasons(own_votes[voice])),
-        )
-        for voice, own in points.items()
-    )
+    made = []
+    for voice, own in points.items():
+        taken = _taken(voice, alone)
+        less = {character: own[character] - TAKEN * alone[other][character] for character, other in taken.items()}
+        why = (*_reasons(own_votes[voice]), *_rivals(taken, alone))
+        made.append(Voice(id=voice, candidates=_candidates(_scores({**own, **less})), why=why))
+    return tuple(made)
 
 
-def _points(votes: Iterable[Vote], ids: Sequence[str]) -> dict[str, float]:
+def _points(votes: Iterable[Vote], ids: Sequence[str], size: int) -> dict[str, float]:
     sums: dict[tuple[str, str], float] = {}
     for vote in votes:
         at = (vote.source, vote.character)
         sums[at] = sums.get(at, 0.0) + vote.weight
-    points = dict.fromkeys(ids, 0.0)
+    points = {**dict.fromkeys(ids, 0.0), UNKNOWN: NOBODY_KNOWN - math.log(size)}
     for (source, character), total in sums.items():
         points[character] += total if source == "review" else max(-MOST, min(MOST, total))
     return points
 
 
-def _less(voice: str, own: Mapping[str, float], alone: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The points left to each character where another voice is surer to be theirs."""
-    taken = {
-        character: max((scores[character] for other, scores in alone.items() if other != voice), default=0.0)
-        for character in own
-    }
-    return {
-        character: own[character] - TAKEN * score
-        for character, score in taken.items()
-        if score > alone[voice][character]
-    }
+def _taken(voice: str, alone: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """The characters that another voice is surer to belong to, each with the surest one."""
+    found = {}
+    for character, score in alone[voice].items():
+        others = [other for other in alone if other != voice and alone[other][character] > score]
+        if others and character != UNKNOWN:
+            found[character] = max(others, key=lambda other: alone[other][character])
+    return found
+
+
+def _rivals(taken: Mapping[str, str], alone: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    for character, other in taken.items():
+        if alone[other][character] > 0.5:
+            yield f"against {character}: {other} is more likely theirs"
 
 
 def _scores(points: Mapping[str, float]) -> dict[str, float]:
-    every = {**points, UNKNOWN: NOBODY_KNOWN}
-    most = max(every.values())
-    odds = {character: math.exp(point - most) for character, point in every.items()}
+    most = max(points.values())
+    odds = {character: math.exp(point - most) for character, point in points.items()}
     return {character: odd / sum(odds.values()) for character, odd in odds.items()}
 
 
@@ -159,18 +156,6 @@ def _reasons(votes: Iterable[Vote]) -> Iterator[str]:
     for character, why in sorted(sums, key=lambda at: (-abs(sums[at]), at))[:REASONS]:
         side = "for" if sums[character, why] > 0 else "against"
         yield f"{side} {character}: {why} ({first[character, why]})"
-
-
-def _as_told(transcript: Transcript) -> tuple[Segment, ...]:
-    """The lines in the words of the second hearing, where it heard any."""
-    told = {
-        segment.id: tuple(word for word in transcript.biased if segment.span.holds(word.span.middle))
-        for segment in transcript.segments
-    }
-    return tuple(
-        segment.model_copy(update={"words": told[segment.id]}) if told[segment.id] else segment
-        for segment in transcript.segments
-    )
 
 
 def _lies_at(segment: Segment, span: Span) -> bool:

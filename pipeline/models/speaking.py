@@ -81,7 +81,7 @@ def clues(index: int, segments: Sequence[Segment], said: Iterable[Mention]) -> I
         if apart == 0:
             value, sentence = _OF_THIS_LINE[mention.how]
             yield Clue(mention.segment, mention.character, value, sentence.format(mention.said))
-        elif abs(apart) == 1 and mention.how == "addressed":
+        elif abs(apart) == 1 and mention.how == "addressed" and _ends(segments[min(index, mention.segment)]):
             other = segments[mention.segment].span
             near = other.start - segment.span.end if apart > 0 else segment.span.start - other.end
             if abs(near) <= REPLY_SECONDS:
@@ -175,9 +175,15 @@ def _stops(words: Sequence[Word]) -> bool:
 
 
 def goes_on(last: Segment, segment: Segment) -> bool:
-    """Whether a sentence runs over from `last`: no stop, no pause, no capital."""
-    ended = core(last.words[-1].text)[2][:1] in tuple(".!?…")
-    return not ended and segment.span.start - last.span.end < 0.5 and segment.words[0].text[:1].islower()
+    """Whether a sentence runs over from `last`: no stop, no pause, no capital but that of "I"."""
+    first = segment.words[0].text
+    inside = first[:1].islower() or normal(first).partition("'")[0] == "i"
+    return not _ends(last) and segment.span.start - last.span.end < 0.5 and inside
+
+
+def _ends(segment: Segment) -> bool:
+    """Whether it ends with its sentence; who breaks off goes on, and is not answered."""
+    return core(segment.words[-1].text)[2][:1] in tuple(".!?…")
 
 
 def _softmax(points: Mapping[str, float]) -> dict[str, float]:

@@ -183,3 +183,8 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.delenv("DAILIES_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert setup.cache_folder() == tmp_path.resolve() / "dailies" / "venvs"
+
+
+def test_a_package_that_only_brings_weights_needs_nothing():
+    told = "Resemblyzer 0.1.4 requires librosa, which is not installed.\nfoo 1.0 requires bar, which is not installed.\n"
+    assert setup.unmet(told) == ["foo 1.0 requires bar, which is not installed."]
