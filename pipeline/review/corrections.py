@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.review.lines import INAUDIBLE, NOT_SPEECH, plain, punctuated
 from pipeline.schemas.captions import Asked, Line, ReviewDecision, TranscriptAnswer
-from pipeline.schemas.story import UNKNOWN
+from pipeline.schemas.story import UNKNOWN, Doubt
 from pipeline.schemas.wording import bare
 
 
@@ -60,13 +60,17 @@ class Run:
     now: tuple[int, int]
 
 
-def questions(decision: ReviewDecision) -> dict[str, Asked]:
+def questions(decision: ReviewDecision, doubts: Mapping[str, Doubt]) -> dict[str, Asked]:
     """The questions that the reviewer was shown, answered or not, by doubt.
 
-    Answers that were read by an older release know only those that were answered.
+    Older snapshots do not tell what was asked; of those that were answered, `doubts` do.
     """
     answer = decision.answer
-    found = {asked.doubt: asked for asked in answer.asked} if isinstance(answer, TranscriptAnswer) else {}
+    assert isinstance(answer, TranscriptAnswer)
+    found = {asked.doubt: asked for asked in answer.asked}
+    for name in answer.answers.keys() & doubts.keys() - found.keys():
+        doubt = doubts[name]
+        found[name] = Asked(doubt=name, kind=doubt.kind, segment=doubt.segment, span=doubt.span, heard=doubt.heard)
     shown = decision.raw.shown.get("questions", {}) if decision.raw else {}
     for question in shown.values():
         if question.get("asked") and question["doubt"] not in found:
@@ -74,13 +78,13 @@ def questions(decision: ReviewDecision) -> dict[str, Asked]:
     return found
 
 
-def left(answer: TranscriptAnswer) -> list[Left]:
+def left(answer: TranscriptAnswer, asked: Iterable[Asked] | None = None) -> list[Left]:
     """Every line that was shown or added, with the chosen answers put in where nobody typed others."""
     given = {line.id: line for line in answer.lines}
-    asked: dict[str, list[Asked]] = {}
-    for each in answer.asked:
-        asked.setdefault(each.segment, []).append(each)
-    found = [_left(seen, given.get(seen.id), asked.get(seen.id, ()), answer.answers) for seen in answer.seen]
+    about: dict[str, list[Asked]] = {}
+    for each in answer.asked if asked is None else asked:
+        about.setdefault(each.segment, []).append(each)
+    found = [_left(seen, given.get(seen.id), about.get(seen.id, ()), answer.answers) for seen in answer.seen]
     shown = {line.id for line in answer.seen}
     found += [
         Left(None, plain(line.text), line.speaker, line.span.start, judged=INAUDIBLE not in line.flags)

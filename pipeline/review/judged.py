@@ -58,15 +58,15 @@ def latest(answers: Iterable[Judged]) -> list[Judged]:
 def readings(answers: Iterable[Judged]) -> list[Reading]:
     """The transcript answers among `answers`; words are compared only where they differ."""
     ours = [(each, a) for each in answers if isinstance(a := each.decision.answer, TranscriptAnswer)]
-    lines = [left(answer) for _, answer in ours]
+    asked = [questions(each.decision, each.doubts) for each, _ in ours]
+    lines = [left(answer, put.values()) for (_, answer), put in zip(ours, asked, strict=True)]
     words = [wording(each) for each in lines]
     runs = iter(aligned([each for each in words if each]))
     made = []
-    for (each, answer), its_lines, its_words in zip(ours, lines, words, strict=True):
-        asked = questions(each.decision)
+    for (each, answer), its_questions, its_lines, its_words in zip(ours, asked, lines, words, strict=True):
         its_runs = next(runs) if its_words else []
-        found = list(changes(its_words, its_runs, asked.values(), answer.seen)) if its_words else []
-        made.append(Reading(each, its_lines, asked, its_words, its_runs, found))
+        found = list(changes(its_words, its_runs, its_questions.values(), answer.seen)) if its_words else []
+        made.append(Reading(each, its_lines, its_questions, its_words, its_runs, found))
     return made
 
 
@@ -104,7 +104,10 @@ def _reworded(reading: Reading, asked: Asked) -> str | None:
     at = next((i for i in own if list(words.was[i : i + len(spelt)]) == spelt), None)
     if at is None:
         return None
+    start = stop = 0
     for run in reading.runs:
-        if not run.same and run.was[0] < at + len(spelt) and at < run.was[1]:
-            return " ".join(words.final[slice(*run.now)])
-    return None
+        if run.was[0] <= at < run.was[1]:
+            start = run.now[0] + (at - run.was[0] if run.same else 0)
+        if run.was[0] < at + len(spelt) <= run.was[1]:
+            stop = run.now[0] + at + len(spelt) - run.was[0] if run.same else run.now[1]
+    return " ".join(words.final[start:stop]) if list(words.now[start:stop]) != spelt else None
