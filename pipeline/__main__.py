@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import control, review_commands
+from pipeline import control, model_commands, review_commands
 from pipeline.commandline import HERE, ShowOption, people
 from pipeline.engine.run import Report
 from pipeline.printing import bars, err, line, out, table
@@ -29,6 +29,7 @@ app = typer.Typer(
 store_app = typer.Typer(help="Look after the store: check it, free space.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 app.add_typer(review_commands.app, name="review")
+app.add_typer(model_commands.app, name="models")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline import dag, jobs
+from pipeline import catalogue, dag, jobs
 from pipeline.engine import explain, upkeep
 from pipeline.engine.explain import UnitStatus
 from pipeline.engine.plan import SHOW, Node, Plan
@@ -63,17 +63,28 @@ def run(
 ) -> Report:
     """Bring `targets` (default: every step) and all they need up to date; `runs` is where events and logs go.
 
-    Raises ValueError for a step or an episode that does not exist, before anything runs.
+    Raises ValueError for a step or an episode that does not exist, or a model that cannot be pinned, before anything
+    runs.
     """
     what = show.plan()
     _known(targets or (), list(what.steps), "step")
     _known(episodes or (), what.episodes, "episode")
     nodes = what.nodes(targets, episodes)
+    what.configs = catalogue.pinned(show, {step for step, _ in nodes})
     runs = runs or new_run_folder(show)
     slots: dict[Device, int] = {"cpu": show.settings.cpu_slots, "cuda": show.settings.cuda_slots}
 
     def go(executor: Executor) -> Report:
-        return update(what, nodes, executor, registry=dag.__name__, cache=show.settings.cache, slots=slots, runs=runs)
+        return update(
+            what,
+            nodes,
+            executor,
+            registry=dag.__name__,
+            cache=show.settings.cache,
+            slots=slots,
+            runs=runs,
+            services=show.services,
+        )
 
     if executor is not None:
         return go(executor)

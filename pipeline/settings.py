@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     label_studio_token: SecretStr | None = Field(
         default=None, description="its access token (legacy or personal); best kept in the environment"
     )
+    model_server_url: str | None = Field(
+        default=None,
+        description="an OpenAI-compatible server (vLLM, SGLang, llama.cpp) of the models that steps name `server:…`",
+    )
+    model_server_key: SecretStr | None = Field(default=None, description="its API key; best kept in the environment")
 
     @property
     def reachable_host(self) -> str:

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
-from pipeline import dag
+from pipeline import dag, pins
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW, Node, Plan
 from pipeline.engine.records import File
 from pipeline.engine.step import StepConfig
 from pipeline.engine.store import Store
+from pipeline.engine.work import Services
 from pipeline.schemas import located
 from pipeline.schemas.captions import ReviewSnapshot
 from pipeline.schemas.edits import BatchEdit
@@ -93,8 +94,22 @@ class Show:
     def store(self) -> Store:
         return Store(self.state / "store")
 
-    def configs(self) -> dict[str, StepConfig]:
+    @property
+    def services(self) -> Services:
+        key = self.settings.model_server_key
+        return Services(self.folder, self.settings.model_server_url, key.get_secret_value() if key else None)
+
+    def written(self) -> dict[str, StepConfig]:
+        """The settings of all steps as show.toml has them."""
         return {step.name: getattr(self.file.steps, step.name.replace("-", "_")) for step in dag.STEPS}
+
+    def configs(self) -> dict[str, StepConfig]:
+        """The settings of all steps, each model with its revision where that is known."""
+        locked, folders = pins.read(self.folder), pins.Folders(self.services, self.store.root / "weights.json")
+        return {
+            name: pins.filled(config, lambda weights: pins.revision_of(weights, locked, folders))
+            for name, config in self.written().items()
+        }
 
     def episodes(self) -> dict[str, Path]:
         """Video files by episode id: the file's stem, with `_` for what is no letter or digit.

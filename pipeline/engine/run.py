@@ -19,6 +19,7 @@ from pipeline.engine.events import Events
 from pipeline.engine.plan import Node, Plan
 from pipeline.engine.step import Device
 from pipeline.engine.upkeep import IN_USE, memo_code
+from pipeline.engine.work import NOWHERE, Services
 from pipeline.engine.worker import Answer, Job, record_failure
 
 
@@ -46,6 +47,7 @@ def update(
     cache: Path,
     slots: Mapping[Device, int],
     runs: Path,
+    services: Services = NOWHERE,
 ) -> Report:
     """Run those of `nodes` that are not fresh, and return what became of each.
 
@@ -59,7 +61,8 @@ def update(
         events.emit("started", pid=os.getpid(), nodes=len(nodes))
         report = Report()
         try:
-            _schedule(what, nodes, executor, partial(_job, what, registry, cache, runs), slots, events, report)
+            job = partial(_job, what, registry, cache, runs, services)
+            _schedule(what, nodes, executor, job, slots, events, report)
         finally:
             events.emit("finished", ran=len(report.ran), fresh=len(report.fresh), failed=len(report.failed))
         return report
@@ -121,7 +124,9 @@ def _settle(what: Plan, node: Node, answer: Answer, report: Report, events: Even
     events.emit("job finished", step=step, unit=unit, seconds=answer.run.seconds, made=answer.made)
 
 
-def _job(what: Plan, registry: str, cache: Path, runs: Path, node: Node, recipe: plan.Recipe, name: str) -> Job:
+def _job(
+    what: Plan, registry: str, cache: Path, runs: Path, services: Services, node: Node, recipe: plan.Recipe, name: str
+) -> Job:
     return Job(
         registry=registry,
         show=what.show,
@@ -134,6 +139,7 @@ def _job(what: Plan, registry: str, cache: Path, runs: Path, node: Node, recipe:
         cache=cache,
         events=runs / "events.jsonl",
         log=runs / f"{node[0]}-{node[1]}.log",
+        services=services,
     )
 
 

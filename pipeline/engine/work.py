@@ -46,6 +46,16 @@ class Services:
     model_server_url: str | None = None
     model_server_key: str | None = field(default=None, repr=False)
 
+    def place(self, name: str) -> str:
+        """Where a folder lies that settings name (`./`, `../`, `~/` or absolute); any other name stays as it is."""
+        if name.startswith("~"):
+            return str(Path(name).expanduser())
+        return str(self.folder / name) if name.startswith(("./", "../")) else name
+
+
+NOWHERE = Services()
+"""For steps that need nothing from outside."""
+
 
 @dataclass(slots=True)
 class Workspace:

@@ -25,7 +25,7 @@ from pipeline.engine.events import Events
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.step import Step
 from pipeline.engine.store import Run, Store
-from pipeline.engine.work import Models, Workspace
+from pipeline.engine.work import Models, Services, Workspace
 
 
 class Job(BaseModel):
@@ -47,6 +47,7 @@ class Job(BaseModel):
     cache: Path
     events: Path | None = None
     log: Path | None = None
+    services: Services = Services()
 
 
 class Answer(BaseModel):
@@ -73,7 +74,7 @@ def execute(job: Job, steps: dict[str, Step], models: Models) -> Answer:
         job.cache.mkdir(parents=True, exist_ok=True)
         with store.scratch() as scratch:
             events = Events(job.events, (("step", job.step), ("unit", job.unit)))
-            work = Workspace(store, scratch, job.cache, job.step, job.memo_code, events, models)
+            work = Workspace(store, scratch, job.cache, job.step, job.memo_code, events, models, services=job.services)
             output = step(step.config.model_validate(job.recipe["config"]), work, **upstream)
             assert isinstance(output, step.output), f"{job.step} returned {type(output)}, not {step.output}"
             run = Run(

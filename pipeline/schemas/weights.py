@@ -29,6 +29,14 @@ class Weights(BaseModel):
         """Its name on the hub; None where it does not come from there."""
         return None if self.folder() else self.model
 
+    def source(self) -> str:
+        """Where the weights come from, for people."""
+        return "folder" if self.folder() else "hub" if self.repository() else "packages"
+
+    def shipped(self) -> str | None:
+        """The commit that this release of Dailies was made with, for models that it names by default."""
+        return None
+
 
 class Choice(Weights):
     """One of the models that a step may ask, e.g. `"Qwen/Qwen2.5-Omni-7B"`.
@@ -62,3 +70,6 @@ class Choice(Weights):
 
     def repository(self) -> str | None:
         return super().repository() if self.backend == "transformers" else None
+
+    def source(self) -> str:
+        return {"openai": "server", "none": "nothing"}.get(self.backend) or super().source()

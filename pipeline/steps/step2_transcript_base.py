@@ -16,10 +16,11 @@ from pydantic import Field, model_validator
 from pipeline.engine.step import StepConfig, step
 from pipeline.engine.work import Workspace
 from pipeline.media import alignment, audio, hallucinations, lines, subtitles, word_times
-from pipeline.models import asr, listening
+from pipeline.models import asr, listening, weights
 from pipeline.schemas.hearing import Passage
 from pipeline.schemas.story import SpokenNames
 from pipeline.schemas.timeline import Cuts, Episode, Shot, Transcript, Word
+from pipeline.schemas.weights import Weights
 
 SILENT = "{} has no audio track: give it one, or set steps.step2-transcript-base.allow_silent = true"
 UNWRITTEN = (
@@ -28,9 +29,9 @@ UNWRITTEN = (
 )
 
 
-class Config(StepConfig):
+class Config(StepConfig, Weights):
     model: str = Field(default="large-v3", description="whisper-base (from packages), a name on the hub, or a folder")
-    revision: str | None = Field(default=None, description="a commit on the hub; large-v3 is pinned without it")
+    revision: str | None = Field(default=None, description="a commit on the hub; models.lock pins it without one")
     compute_type: asr.ComputeType = Field(default="auto", description="auto is float16 on a GPU and int8 on a CPU")
     language: str | None = Field(default=None, description='e.g. "en"; none is the bible\'s, "auto" listens for it')
     method: Literal["sequential", "batched"] = "sequential"
@@ -43,6 +44,12 @@ class Config(StepConfig):
     line_gap: float = Field(default=0.8, gt=0, description="seconds of pause that end a line")
     sentence_gap: float = Field(default=0.1, ge=0, description="seconds of pause that end a line after a sentence")
     allow_silent: bool = Field(default=False, description="accept an episode without sound")
+
+    def repository(self) -> str | None:
+        return None if self.folder() else weights.repository(self.model)
+
+    def shipped(self) -> str | None:
+        return weights.PINNED.get(self.repository() or "")
 
     @model_validator(mode="after")
     def _batches_need_windows(self) -> Config:

@@ -120,7 +120,7 @@ def test_only_the_hub_has_revisions(tmp_path):
 
 
 def test_large_v3_is_pinned_to_a_commit():
-    assert len(weights.PINNED["large-v3"]) == 40
+    assert len(weights.PINNED[weights.repository("large-v3")]) == 40
 
 
 def test_the_hub_is_asked_for_the_revision(tmp_path):
