@@ -14,7 +14,7 @@ import typer
 from pipeline import control, model_commands, review_commands
 from pipeline.commandline import HERE, ShowOption, people
 from pipeline.engine.run import Report
-from pipeline.printing import bars, err, line, out, table
+from pipeline.printing import bars, err, line, markdown, out, table
 
 if TYPE_CHECKING:
     from pipeline.serve import Running
@@ -189,17 +189,21 @@ def adopt(
 
 @app.command()
 def report(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
-    """Say what every step kept and dropped and why, what is doubted, and how far the review is."""
+    """Say what every step kept and dropped and why, what is doubted, how far the review is and what it tells."""
+    from pipeline.quality import measure
     from pipeline.report import report as make
+    from pipeline.report import review
 
     with people():
-        sections = make(control.open_show(show))
+        opened = control.open_show(show)
+        quality, unsent = measure(opened), review_commands.unsent(opened)
+        sections = [*make(opened), *review(quality, unsent)]
     if as_json:
-        _print_json({s.title: [dict(zip(s.columns, row, strict=True)) for row in s.rows] for s in sections})
+        tables = {s.title: [dict(zip(s.columns, row, strict=True)) for row in s.rows] for s in sections}
+        _print_json(tables | {"quality": asdict(quality), "unsent": unsent})
         return
     for section in sections:
-        table(section.columns, section.rows, section.title)
-        out.print()
+        markdown(section.columns, section.rows, section.title, section.note)
 
 
 @app.command()

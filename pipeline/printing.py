@@ -63,6 +63,22 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
     (out if out.is_terminal else Console(width=_WIDE)).print(made)
 
 
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", note: str = "") -> None:
+    """A table as Markdown that reads well as it is; nothing is wrapped or cut off."""
+    cells = [[_cell(value) for value in row] for row in ([*columns], *rows)]
+    widths = [max(3, *(len(row[index]) for row in cells)) for index in range(len(columns))]
+    head, *body = (
+        f"| {' | '.join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True))} |" for row in cells
+    )
+    rule = f"| {' | '.join('-' * wide for wide in widths)} |"
+    for text in (f"## {title}", "", head, rule, *body, *(("", note) if note else ()), ""):
+        out.print(Text(text), soft_wrap=True)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else " ".join(str(value).split()).replace("|", "\\|")
+
+
 @contextmanager
 def bars(runs: Path) -> Iterator[None]:
     """Show what the run whose folder is `runs` does, for the length of a `with`, from its events."""

@@ -1,14 +1,15 @@
 """`dailies report`: what every step kept and dropped and why, from the results that stand."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline import dag
 from pipeline.engine.plan import SHOW
 from pipeline.engine.records import Record
-from pipeline.schemas.captions import Captions, Reviewed, ReviewSnapshot
+from pipeline.quality import Estimate, Quality, Range, Share
+from pipeline.schemas.captions import Captions, Reviewed
 from pipeline.schemas.datasets import Ltx2Dataset, Wan21Package
 from pipeline.schemas.story import SettledTranscript
 from pipeline.schemas.timeline import Scenes, Transcript
@@ -17,16 +18,32 @@ from pipeline.show import Show
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table: `rows` have one value for each of `columns`."""
+    """A table: `rows` have one value for each of `columns`. `note` is what it comes to, in words."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    note: str = ""
 
 
 def report(show: Show) -> list[Section]:
     """One section a step that has results; what is missing is simply not there."""
     return [section for make in _SECTIONS for section in make(show) if section.rows]
+
+
+def review(quality: Quality, unsent: Mapping[str, int] | None = None) -> list[Section]:
+    """What review tells, each figure with what it is a part of. `unsent`: drafts by person; None: nobody can say."""
+    made = (
+        _progress(quality),
+        _people(quality, unsent),
+        _heard(quality),
+        _captioned(quality),
+        _doubted(quality),
+        _calibration(quality),
+        _corrections(quality),
+        _errors_left(quality.estimate),
+    )
+    return [section for section in made if section.rows]
 
 
 def _results(show: Show, step: str) -> Iterator[tuple[str, Any]]:
@@ -95,19 +112,7 @@ def _captions(show: Show) -> Iterator[Section]:
     yield Section("Captions", columns, tuple(row(*each) for each in _results(show, "step2-caption")))
 
 
-def _review(show: Show) -> Iterator[Section]:
-    snapshot = show.latest_snapshot()
-    if snapshot is not None:
-        decisions = show.store.get(snapshot, ReviewSnapshot).decisions
-        people = sorted({each.by for each in decisions})
-
-        def row(person: str) -> tuple[Any, ...]:
-            mine = [each for each in decisions if each.by == person]
-            times = sorted(each.seconds for each in mine)
-            return (person, len(mine), sum(each.skipped for each in mine), round(times[len(times) // 2], 1))
-
-        columns = ("reviewer", "answers", "skipped", "median seconds")
-        yield Section("Review", columns, tuple(row(person) for person in people))
+def _reviewed(show: Show) -> Iterator[Section]:
     for _, made in _results(show, "step2-reviewed"):
         assert isinstance(made, Reviewed)
         counts = Counter(clip.episode for clip in made.clips)
@@ -135,11 +140,112 @@ def _datasets(show: Show) -> Iterator[Section]:
     yield Section("Datasets", columns, rows)
 
 
+def _progress(quality: Quality) -> Section:
+    columns = ("project", "tasks", "done", "left", "second look", "skipped", "asked again", "median s", "minutes left")
+    rows = [
+        (p.kind, p.tasks, p.done, p.left, p.second_look, p.skipped, p.asked_again, p.median_seconds, p.minutes_left)
+        for p in quality.progress
+        if p.tasks
+    ]
+    return Section("Review, by the last pull", columns, tuple(rows))
+
+
+def _people(quality: Quality, unsent: Mapping[str, int] | None) -> Section:
+    columns = (
+        *("reviewer", "transcripts", "captions", "skipped", "median s a transcript", "median s a caption"),
+        *("agrees with others", "hidden answers found", "unsent drafts"),
+    )
+    drafts = unsent or {}
+
+    def row(name: str) -> tuple[Any, ...]:
+        mine = next((person for person in quality.people if person.by == name), None)
+        begun = None if unsent is None else drafts.get(name, 0)
+        if mine is None:
+            return (name, 0, 0, 0, None, None, "", "", begun)
+        times = (mine.transcript_seconds, mine.caption_seconds)
+        shares = (_of(mine.agreement), _of(mine.checks))
+        return (name, mine.transcripts, mine.captions, mine.skipped, *times, *shares, begun)
+
+    names = sorted({person.by for person in quality.people} | {name for name, count in drafts.items() if count})
+    note = "" if unsent is not None else "Label Studio does not answer, so nobody knows of unsent drafts."
+    return Section("Reviewers", columns, tuple(row(name) for name in names), note)
+
+
+def _heard(quality: Quality) -> Section:
+    columns = (
+        *("transcripts by", "clips", "lines unchanged", "edited", "taken out", "added", "words wrong"),
+        *("names right", "names from nowhere", "speakers right", "lines without a speaker", "that people named"),
+    )
+    rows = [
+        (
+            *(h.version, h.clips, _of(h.unchanged), h.edited.count, h.taken_out.count, h.added, _of(h.word_errors, 1)),
+            *(_of(h.names), h.invented, _of(h.speakers), h.unnamed, h.named_by_people),
+        )
+        for h in quality.heard
+    ]
+    note = "Words wrong is the word error rate: words to replace, put in or take out, of the words as people left them."
+    return Section("Transcripts against their review", columns, tuple(rows), note)
+
+
+def _captioned(quality: Quality) -> Section:
+    columns = ("captions by", "kept unchanged", "kept, edited", "dropped", "second look")
+    rows = [(c.version, _of(c.unchanged), _of(c.edited), _of(c.dropped), _of(c.second_look)) for c in quality.captioned]
+    return Section("Captions against their review", columns, tuple(rows))
+
+
+def _doubted(quality: Quality) -> Section:
+    columns = ("questions about", "answered", "real (precision)", "errors asked about (recall)", "errors missed")
+    rows = [(d.kind, _of(d.answered), _of(d.real), _of(d.caught), d.missed) for d in quality.doubted]
+    return Section("Questions against errors", columns, tuple(row for row in rows if any(row[1:])))
+
+
+def _calibration(quality: Quality) -> Section:
+    rows = [
+        (c.of, c.scores, c.error, f"{each.low:.1f} to {each.high:.1f}", round(each.mean, 2), _of(each.right))
+        for c in quality.calibration
+        for each in c.bins
+    ]
+    columns = ("scores of", "scores", "calibration error", "from", "mean score", "right")
+    return Section("Whether scores mean what they say", columns, tuple(rows))
+
+
+def _corrections(quality: Quality) -> Section:
+    columns = ("what", "the machine said", "people said", "times", "asked about", "for instance in")
+    rows = [
+        (c.kind, c.was, c.now, c.count, _of(Share(c.asked, c.count)), ", ".join(c.places)) for c in quality.corrections
+    ]
+    return Section("What the machine gets wrong", columns, tuple(rows))
+
+
+def _errors_left(left: Estimate) -> Section:
+    """Numbers of errors; a range holds the true one in 90 % of cases."""
+
+    def row(what: str, range_: Range | None) -> tuple[Any, ...]:
+        return (what, range_.likely, range_.low, range_.high) if range_ else (what, "not known yet", None, None)
+
+    rows = [
+        row("share of errors that reviewers see", left.detection),
+        row(f"errors overlooked in {left.reviewed} reviewed clips", left.left_in_reviewed),
+    ]
+    if left.unreviewed:
+        rows.append(row(f"errors in {left.unreviewed} clips not reviewed", left.in_unreviewed))
+        rows.append(row(f"errors that {left.more} more clips would show", left.found_by_more))
+    columns = ("words", "likely", "at least (90 % range)", "at most")
+    return Section("Errors left", columns, tuple(rows) if left.reviewed else (), left.words)
+
+
+def _of(share: Share, digits: int = 0) -> str:
+    """`28 of 29 (97 %)`."""
+    if not share.of:
+        return ""
+    return f"{share.count} of {share.of} ({100 * share.count / share.of:.{digits}f} %)"
+
+
 _SECTIONS: tuple[Callable[[Show], Iterator[Section]], ...] = (
     _scenes,
     _transcripts,
     _doubts,
     _captions,
-    _review,
+    _reviewed,
     _datasets,
 )

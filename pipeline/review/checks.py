@@ -16,8 +16,8 @@ from pipeline.schemas.timeline import Segment
 from pipeline.schemas.wording import bare, retimed
 
 CERTAIN = 0.98
-"""A decision of the machine that scores less is no known answer. On the bundled show one at 0.95 is wrong ("50 cones,
-50" became "50 Cohen"), and none above."""
+"""A decision of the machine that scores less is no known answer: where it is wrong, who leaves the misheard words is
+right, and their answer is lost. All 18 decisions about words on the bundled show are right; 11 score at least this."""
 
 _AROUND = " \"'“”‘’([{.,;:!?…-–—)]}"
 

@@ -181,7 +181,7 @@ def _sentences(made: Estimate) -> list[str]:
         told.append("That is little: review may stop here." if made.enough else "Going on is worth it.")
     if made.reviewed and not made.unreviewed:
         told.append("Every clip in which somebody speaks is reviewed.")
-    if made.reviewed < ENOUGH_CLIPS:
+    if made.reviewed < ENOUGH_CLIPS and made.unreviewed:
         told.append(
             f"Nothing can be said yet of the clips that nobody has reviewed: {made.reviewed} are reviewed, and it takes"
             f" {ENOUGH_CLIPS}."
