@@ -92,9 +92,9 @@ def suggestions(
                 chosen, said = _chosen(found[of], names)
                 groups[of] = (chosen, said, fingerprint.of_value("fix", [*of, bare(chosen.value)])[:12], [])
             chosen, said, id_, places = groups[of]
-            place = _place(episode, lines[doubt.segment], doubt, chosen.value)
+            place, value = _place(episode, lines[doubt.segment], doubt, chosen.value)
             if not seen.has(place, id_):
-                places.append(Suggestion(doubt, place.after, place, id_, said))
+                places.append(Suggestion(doubt, value, place, id_, said))
     made = [
         Group(id_, of, chosen.heard, _core(chosen.value), _origin(chosen), said, tuple(places))
         for of, (chosen, said, id_, places) in groups.items()
@@ -118,16 +118,17 @@ def settlements(
     voices: Mapping[str, str] | None = None,
 ) -> Iterator[Settlement]:
     """Every doubt that somebody settled, by an answer or by hand; of each person's answers to one place the newest."""
-    doubts = {(episode, doubt.id): doubt for episode, transcript in transcripts.items() for doubt in transcript.doubts}
+    doubts = {episode: {doubt.id: doubt for doubt in transcript.doubts} for episode, transcript in transcripts.items()}
     of_line: dict[tuple[str, str], list[Doubt]] = {}
-    for (episode, _), doubt in doubts.items():
-        of_line.setdefault((episode, doubt.segment), []).append(doubt)
+    for episode, its in doubts.items():
+        for doubt in its.values():
+            of_line.setdefault((episode, doubt.segment), []).append(doubt)
     latest: dict[tuple[str, str, str], Settlement] = {}
     for decision in sorted(decisions, key=age):
         answer = decision.answer
         if not isinstance(answer, TranscriptAnswer) or skipped(decision):
             continue
-        questions = corrections.questions(decision)
+        questions = corrections.questions(decision, doubts.get(decision.episode, {}))
         for line in answer.seen:
             for doubt in of_line.get((decision.episode, line.id), ()):
                 questions.setdefault(doubt.id, _asked(doubt))
@@ -135,7 +136,7 @@ def settlements(
             value = _settled(answer, asked)
             if value is None:
                 continue
-            now = doubts.get((decision.episode, asked.doubt))
+            now = doubts.get(decision.episode, {}).get(asked.doubt)
             context = asked.context or (now.context if now and bare(now.heard) == bare(asked.heard) else "")
             of = class_of(asked.kind, asked.heard, context, asked.segment, voices or {})
             where = (decision.episode, asked.span.start)
@@ -235,13 +236,15 @@ def _chosen(found: Sequence[Settlement], names: Mapping[str, str]) -> tuple[Sett
     return chosen, said
 
 
-def _place(episode: str, line: Segment, doubt: Doubt, value: str) -> EditPlace:
+def _place(episode: str, line: Segment, doubt: Doubt, value: str) -> tuple[EditPlace, str]:
+    """Where the answer would go, and the answer as the doubt there words it."""
     if doubt.kind == "speaker":
         before, after = line.speaker or UNKNOWN, value
     else:
         before = " ".join(word.text for word in line.words[doubt.first_word : doubt.last_word + 1])
-        after = _worded(doubt, before, value)
-    return EditPlace(
+        value = _worded(doubt, before, value)
+        after = punctuated(value, before)
+    place = EditPlace(
         about=doubt.kind,
         episode=episode,
         span=doubt.span,
@@ -251,15 +254,16 @@ def _place(episode: str, line: Segment, doubt: Doubt, value: str) -> EditPlace:
         before=before,
         after=after,
     )
+    return place, value
 
 
 def _worded(doubt: Doubt, heard: str, value: str) -> str:
-    """`value` as it would stand here: as heard, as one of the doubt's own candidates, or between the marks here."""
+    """`value` as this doubt words it: as heard, or as one of its own candidates."""
     if bare(value) == bare(heard):
         return heard
     ranked = sorted(doubt.candidates, key=lambda candidate: (-candidate.score, candidate.value))
     own = next((candidate.value for candidate in ranked if bare(candidate.value) == bare(value)), None)
-    return own or punctuated(_core(value), heard)
+    return own or _core(value)
 
 
 def _origin(chosen: Settlement) -> Origin:
