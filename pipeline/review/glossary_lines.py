@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, unified_diff
 from pathlib import Path
@@ -53,11 +53,11 @@ def offers(text: str, decisions: Sequence[ReviewDecision], log: Sequence[BatchEd
     bible = located.parse(text, BibleFile, name)
     forms = _forms(bible)
     found: dict[tuple[Kind, int, str], list[tuple[str, str, str, str]]] = {}
-    for heard, right, where, key in _corrected(decisions, log):
-        for old, new in _named(heard, right, forms):
+    for before, after, where, key in _corrected(decisions, log):
+        for at, old, new in _misheard(before.split(), after.split(), forms):
             kind, index, listed = forms[bare(new)]
-            if bare(old) != bare(new) and old.casefold() not in listed:
-                found.setdefault((kind, index, old.casefold()), []).append((old, new, where, key))
+            if old.casefold() not in listed:
+                found.setdefault((kind, index, old.casefold()), []).append((old, new, f"{where} {at}", key))
     made = []
     for (kind, index, _), its in found.items():
         if len({where for *_, where, _ in its}) < CONFIRMED:
@@ -126,7 +126,7 @@ def _folded(words: Sequence[str]) -> frozenset[str]:
 
 
 def _corrected(decisions: Sequence[ReviewDecision], log: Sequence[BatchEdit]) -> Iterator[tuple[str, str, str, str]]:
-    """What was heard, what people made of it, where (two are the same place or not), and the task's key."""
+    """The words before and after, where they are (two are the same place or not), and the task's key."""
     newest: dict[tuple[str, str], ReviewDecision] = {}
     for decision in sorted(decisions, key=age):
         if not skipped(decision):
@@ -135,8 +135,8 @@ def _corrected(decisions: Sequence[ReviewDecision], log: Sequence[BatchEdit]) ->
         if isinstance(decision.answer, TranscriptAnswer):
             for line in corrections.left(decision.answer):
                 if line.seen and line.judged and line.text:
-                    for at, heard, right in _changed(line.seen.text.split(), line.text.split()):
-                        yield heard, right, f"{decision.episode} {line.seen.span.start:.1f} {at}", decision.key
+                    where = f"{decision.episode} {line.seen.span.start:.1f}"
+                    yield line.seen.text, line.text, where, decision.key
     for entry in desk.standing(log):
         if entry.what in ("answer", "replace"):
             for place in entry.places:
@@ -145,29 +145,43 @@ def _corrected(decisions: Sequence[ReviewDecision], log: Sequence[BatchEdit]) ->
                     yield place.before, place.after, where, f"{place.episode} {place.segment}"
 
 
-def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, str, str]]:
-    matcher = SequenceMatcher(a=[bare(word) for word in old], b=[bare(word) for word in new], autojunk=False)
-    for tag, i, i_end, j, j_end in matcher.get_opcodes():
-        if tag == "replace":
-            yield i, " ".join(old[i:i_end]), " ".join(new[j:j_end])
+def _misheard(old: Sequence[str], new: Sequence[str], forms: Container[str]) -> Iterator[tuple[int, str, str]]:
+    """The names of `forms` that were put where something else was heard: at which word, what was heard, the name.
+
+    A name may be longer than the words that had to be changed: "Operation Hal Seon" is heard for "Operation Halcyon".
+    """
+    before, after = [bare(word) for word in old], [bare(word) for word in new]
+    for tag, i, i_end, j, j_end in SequenceMatcher(a=before, b=after, autojunk=False).get_opcodes():
+        if tag != "replace":
+            continue
+        pairs = _widened(before, after, (i, i_end, j, j_end))
+        if i_end - i == j_end - j:  # Word by word: each may be a name of its own, the longest first.
+            sizes = range(min(MOST_WORDS, i_end - i), 0, -1)
+            pairs += [(i + n, i + n + size, j + n, j + n + size) for size in sizes for n in range(i_end - i - size + 1)]
+        taken: set[int] = set()
+        for first, last, start, end in pairs:
+            words = set(range(start, end))
+            if words.isdisjoint(taken) and " ".join(after[start:end]) in forms:
+                taken |= words
+                if before[first:last] != after[start:end]:
+                    yield first, _core(" ".join(old[first:last])), _core(" ".join(new[start:end]))
 
 
-def _named(heard: str, right: str, forms: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """The names among the words that were changed, each with what was heard for it, without the marks around."""
-    old, new = heard.split(), right.split()
-    if len(old) == len(new):
-        # The longest name first; what it takes is no other's.
-        at = 0
-        while at < len(new):
-            sizes = [
-                n for n in range(min(MOST_WORDS, len(new) - at), 0, -1) if bare(" ".join(new[at : at + n])) in forms
-            ]
-            size = sizes[0] if sizes else 1
-            if sizes:
-                yield _core(" ".join(old[at : at + size])), _core(" ".join(new[at : at + size]))
-            at += size
-    elif max(len(old), len(new)) <= MOST_WORDS and bare(right) in forms:
-        yield _core(heard), _core(right)
+def _widened(
+    before: Sequence[str], after: Sequence[str], block: tuple[int, int, int, int]
+) -> list[tuple[int, int, int, int]]:
+    """A changed stretch, alone and with its unchanged neighbours, the longest first, as far as a name may reach."""
+    i, i_end, j, j_end = block
+    found = []
+    for left in range(min(i, j, MOST_WORDS) + 1):
+        if left and before[i - left] != after[j - left]:
+            break
+        for right in range(min(len(before) - i_end, len(after) - j_end, MOST_WORDS) + 1):
+            if right and before[i_end + right - 1] != after[j_end + right - 1]:
+                break
+            if max(i_end - i, j_end - j) + left + right <= MOST_WORDS:
+                found.append((i - left, i_end + right, j - left, j_end + right))
+    return sorted(found, key=lambda each: each[0] - each[1])
 
 
 def _core(words: str) -> str:
