@@ -51,7 +51,7 @@ def finish(draft: Draft, answers: Answers, voices: EpisodeVoices | None) -> Sett
     rules, transcript = draft.rules, draft.transcript
     taken, left = list(draft.texts.taken), list[Doubt]()
     for doubt in draft.texts.left:
-        verdict = settling.words(doubt, answers.get(doubt.id), rules.margin, rules.limits.max_candidates)
+        verdict = settling.words(doubt, answers.get(doubt.id), rules)
         if verdict.settled:
             taken.append(decision(verdict.doubt, "multimodal"))
         else:
@@ -85,18 +85,17 @@ def _speakers(
     by_line = {doubt.removesuffix(":speaker"): each for doubt, each in answers.items() if doubt.endswith(":speaker")}
     spoken = settling.Spoken(voices, by_line, episode)
     taken, left = list[Decision](), list[Doubt]()
-    most = rules.limits.max_candidates
     for index, segment in enumerate(segments):
         if segment.speaker is not None or not ids:
             continue
         # A speaker who was just settled tells who goes on with the sentence.
         guess = speaking.guess(index, segments, said, ids)
-        doubt = speaking.doubt(segment, guess, most)
+        doubt = speaking.doubt(segment, guess, rules.limits.max_candidates)
         if guess.introduced and lead(doubt) >= rules.margin:
             taken.append(decision(doubt, "lexical"))
         else:
             asked = by_line.get(segment.id)
-            verdict = settling.speaker(doubt, dict(guess.ranked), spoken, asked, rules.margin, most)
+            verdict = settling.speaker(doubt, dict(guess.ranked), spoken, asked, rules)
             if not verdict.settled:
                 left.append(verdict.doubt)
                 continue

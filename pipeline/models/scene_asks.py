@@ -59,10 +59,9 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """A picture at `at` seconds of the episode; `name` is what the record calls it."""
+    """A picture at `at` seconds of the episode."""
 
     at: float
-    name: str
     pixels: npt.NDArray[np.uint8]
 
 

@@ -14,7 +14,8 @@ For each candidate c, with shares of 1 among the candidates:
 
 A doubt is settled where the best candidate leads by `margin`, and only then. Besides:
 
-- Words that a model made up itself (none of the candidates) are taken only if they sound alike what was heard.
+- On a model's word, only what sounds like the words heard is taken (ALIKE_WITH_REASON; ALIKE_ENOUGH for words that
+  it made up itself): it was told the same names as the second hearing, and both recite them over plain words.
 - A speaker is settled only where two lines or more of a voice are heard, and the line itself is clearly of that voice;
   who says one line alone is settled only by introducing themselves.
 """
@@ -23,10 +24,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.models.lexical_settling import lead
+from pipeline.models.lexical_settling import Rules, lead
 from pipeline.models.lexicon import core
 from pipeline.models.phonetics import alike
-from pipeline.models.sightings import ALIKE_ENOUGH
+from pipeline.models.sightings import ALIKE_ENOUGH, ALIKE_WITH_REASON
 from pipeline.schemas.story import UNKNOWN, Candidate, Consulted, Doubt, Weighed
 from pipeline.schemas.voices import EpisodeVoices, Voice
 from pipeline.schemas.wording import bare
@@ -49,8 +50,8 @@ class Verdict:
     settled: bool
 
 
-def words(doubt: Doubt, consulted: Consulted | None, margin: float, most: int) -> Verdict:
-    """What becomes of a doubt about words; at most `most` candidates are kept, among them what was heard."""
+def words(doubt: Doubt, consulted: Consulted | None, rules: Rules) -> Verdict:
+    """What becomes of a doubt about words; what was heard stays among the candidates."""
     lexical = {candidate.value: candidate.score for candidate in doubt.candidates}
     if consulted is None:
         return Verdict(doubt, settled=False)
@@ -58,20 +59,19 @@ def words(doubt: Doubt, consulted: Consulted | None, margin: float, most: int) -
         return Verdict(_told(doubt, consulted, doubt.evidence), settled=False)
     value = _as_candidate(doubt, consulted.chosen)
     is_new = value not in lexical
-    sounds = is_new and alike(value, doubt.heard) >= ALIKE_ENOUGH
     if is_new:
-        lexical[value] = NEW_ALIKE if sounds else NEW_OTHERWISE
+        lexical[value] = NEW_ALIKE if alike(value, doubt.heard) >= ALIKE_ENOUGH else NEW_OTHERWISE
     consulted = consulted.model_copy(update={"chosen": value})
     weighed = combined(lexical, None, _of_model(value, consulted.confidence, lexical))
-    kept = _kept(weighed, most, {doubt.heard})
+    kept = _kept(weighed, rules.limits.max_candidates, {doubt.heard})
     judged = _told(_scored(doubt, kept), consulted, doubt.evidence)
     best = kept[0].value
-    return Verdict(judged, lead(judged) >= margin and not (is_new and best == value and not sounds))
+    enough = ALIKE_ENOUGH if is_new and best == value else ALIKE_WITH_REASON
+    sounds = best == doubt.heard or alike(best, doubt.heard) >= enough
+    return Verdict(judged, sounds and lead(judged) >= rules.margin)
 
 
-def speaker(
-    doubt: Doubt, lexical: Shares, voices: "Spoken", consulted: Consulted | None, margin: float, most: int
-) -> Verdict:
+def speaker(doubt: Doubt, lexical: Shares, voices: "Spoken", consulted: Consulted | None, rules: Rules) -> Verdict:
     """What becomes of the question who says a line; `lexical` are the shares of all people and UNKNOWN."""
     voice = voices.of(doubt.segment)
     model = voices.model(doubt.segment, list(lexical))
@@ -79,11 +79,11 @@ def speaker(
         return Verdict(doubt, settled=False)
     shares = {candidate.value: candidate.score for candidate in voice.candidates} if voice else None
     weighed = combined(lexical, shares or None, model)
-    kept = _kept(weighed, most, {UNKNOWN})
+    kept = _kept(weighed, rules.limits.max_candidates, {UNKNOWN})
     evidence = (*doubt.evidence, *(voice.why if voice else ()))
     judged = _told(_scored(doubt, kept), consulted, evidence)
     proved = voices.is_proof(doubt.segment) and kept[0].value != UNKNOWN
-    return Verdict(judged, proved and lead(judged) >= margin)
+    return Verdict(judged, proved and lead(judged) >= rules.margin)
 
 
 def combined(lexical: Shares, voices: Shares | None, model: Shares | None) -> tuple[Weighed, ...]:
@@ -140,9 +140,14 @@ class Spoken:
         return _softmax(points)
 
     def is_proof(self, segment: str) -> bool:
-        """Whether the line's voice is heard in two lines or more; one whose id names another episode is."""
-        voice, lines = self.of(segment), self._lines(segment)
-        return voice is not None and (len(lines) > 1 or not voice.id.startswith(f"voice-{self.episode}@"))
+        """Whether the line helped to tell its voice from others, and the voice is heard in other lines too.
+
+        A voice whose id names another episode is.
+        """
+        line, voice = self.voices.of(segment) if self.voices else (None, None)
+        if line is None or voice is None or not line.founds or line.overlap:
+            return False
+        return len(self._lines(segment)) > 1 or not voice.id.startswith(f"voice-{self.episode}@")
 
     def _lines(self, segment: str) -> list[str]:
         voice = self.of(segment)

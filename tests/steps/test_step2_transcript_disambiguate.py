@@ -9,12 +9,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
+from pipeline.engine.records import File
+from pipeline.models.disambiguation import draft, finish
 from pipeline.models.lexicon import forms, normal
-from pipeline.schemas.story import UNKNOWN, Character, KnownNames, Term
-from pipeline.schemas.timeline import Segment, Span, Transcript, Word
+from pipeline.schemas.story import (
+    UNKNOWN,
+    Bible,
+    Candidate,
+    Character,
+    Consulted,
+    KnownNames,
+    ShotReferences,
+    Term,
+)
+from pipeline.schemas.timeline import Episode, Scene, SceneSpans, Segment, Span, Transcript, Word
+from pipeline.schemas.voices import EpisodeVoices, Voice, VoiceLine
 from pipeline.steps import step2_transcript_disambiguate
 from pipeline.steps.step2_bible import read
-from pipeline.steps.step2_transcript_disambiguate import Config, settle
+from pipeline.steps.step2_transcript_disambiguate import Config
+
+
+def settle(config, transcript, known):
+    """By the words alone."""
+    return finish(draft(transcript, known, config.rules), {}, None)
+
 
 HEARD = json.loads((Path(__file__).parents[1] / "data" / "heard.json").read_text())["heard"]
 
@@ -353,6 +371,11 @@ SAID = st.lists(
 def test_words_outside_a_decision_are_the_same_words(lines, biased):
     base = transcript(*lines, biased=biased)
     settled = settle(Config(), base, KNOWN)
+    check_words_outside_decisions(base, settled)
+    assert settle(Config(), base, KNOWN) == settled
+
+
+def check_words_outside_decisions(base, settled):
     for before, after in zip(base.segments, settled.segments, strict=True):
         mine = [d for d in settled.decisions if d.doubt.segment == before.id and d.doubt.kind == "text"]
         words = list(after.words)
@@ -361,17 +384,224 @@ def test_words_outside_a_decision_are_the_same_words(lines, biased):
             count = len(decision.chosen.split())
             assert " ".join(w.text for w in words[at : at + count]) == decision.chosen
             words[at : at + count] = before.words[at : decision.doubt.last_word + 1]
+        assert (after.id, after.shot, after.marks) == (before.id, before.shot, before.marks)
         assert tuple(words) == before.words
     for doubt in text_doubts(settled):
         words = next(s for s in settled.segments if s.id == doubt.segment).words
         assert " ".join(w.text for w in words[doubt.first_word : doubt.last_word + 1]) == doubt.heard
         assert sum(c.score for c in doubt.candidates) <= 1
         assert doubt.heard in [c.value for c in doubt.candidates]
-    assert settle(Config(), base, KNOWN) == settled
 
 
-def test_the_step_counts_what_it_did(work, spies):
+def nothing_more(transcript):
+    """The other inputs of the step, where nothing is known but the transcript."""
+    lines = tuple(VoiceLine(segment=s.id, voice=None, likeness=None) for s in transcript.segments)
+    last = transcript.segments[-1].span.end
+    return {
+        "episode": Episode(id="e", video=File(digest="0" * 64, name="e.mp4", size_bytes=1)),
+        "step1_scenes": SceneSpans(scenes=(Scene(index=0, span=Span(start=0, end=last), first_shot=0, last_shot=0),)),
+        "step2_shot_reference": ShotReferences(episode="e", shots=()),
+        "step2_voices": EpisodeVoices(lines=lines, voices=()),
+        "step2_bible": Bible(title="t", characters=KNOWN.characters, terms=KNOWN.terms),
+    }
+
+
+def test_the_step_counts_what_it_did(work):
     base = transcript("So where is Dr. Cone?", "No.")
-    settled = step2_transcript_disambiguate.run(Config(), work, step2_transcript_base=base, step2_bible=KNOWN)
+    settled = step2_transcript_disambiguate.run(Config(), work, step2_transcript_base=base, **nothing_more(base))
     assert (len(settled.decisions), len(settled.doubts)) == (1, 2)
-    assert step2_transcript_disambiguate.run.needs["step2_bible"].project == KnownNames.project
+
+
+# Voices
+
+
+def voiced(transcript, *letters, **candidates):
+    """Each line's voice by a letter ("-": none; "a?": it joined the voice, and did not help to found it)."""
+    lines = tuple(
+        VoiceLine(
+            segment=segment.id,
+            voice=None if letter == "-" else f"voice-e@{letter[0]}",
+            likeness=None,
+            founds=not letter.endswith("?"),
+        )
+        for segment, letter in zip(transcript.segments, letters, strict=True)
+    )
+    voices = tuple(
+        Voice(
+            id=f"voice-e@{letter}",
+            candidates=tuple(Candidate(value=who, score=score) for who, score in scores.items()),
+            why=("for ben: a reason",),
+        )
+        for letter, scores in candidates.items()
+    )
+    return EpisodeVoices(lines=lines, voices=voices)
+
+
+def speakers(transcript, voices):
+    return [segment.speaker for segment in finish(draft(transcript, KNOWN, Config().rules), {}, voices).segments]
+
+
+BEN = {"ben": 0.95, UNKNOWN: 0.02}
+
+
+def test_a_voice_of_two_lines_names_both_and_says_why():
+    base = transcript("It is late.", "Not yet.", "Is it?")
+    settled = finish(draft(base, KNOWN, Config().rules), {}, voiced(base, "a", "a", "b", a=BEN, b=BEN))
+    assert [segment.speaker for segment in settled.segments] == ["ben", "ben", None]
+    assert [decision.reason.partition(":")[0] for decision in settled.decisions] == ["voices", "voices"]
+    assert "for ben: a reason" in settled.decisions[0].reason
+    assert settled.decisions[0].doubt.weighed[0].voices > 0.9
+    assert [doubt.candidates[0].value for doubt in settled.doubts] == ["ben"]
+
+
+def test_a_line_that_only_joined_a_voice_stays_a_question():
+    base = transcript("It is late.", "Not yet.", "Is it?")
+    assert speakers(base, voiced(base, "a", "a", "a?", a=BEN)) == ["ben", "ben", None]
+
+
+def test_a_voice_that_other_episodes_have_may_name_a_single_line():
+    base = transcript("It is late.")
+    voices = voiced(base, "a", a=BEN)
+    line, voice = voices.lines[0], voices.voices[0]
+    far = EpisodeVoices(
+        lines=(line.model_copy(update={"voice": "voice-d@1"}),), voices=(voice.model_copy(update={"id": "voice-d@1"}),)
+    )
+    assert speakers(base, far) == ["ben"]
+
+
+def test_what_the_line_itself_says_against_its_voice_keeps_it_a_question():
+    base = transcript("Any sign, Ben?", "It is late.", "Not yet.")
+    assert speakers(base, voiced(base, "a", "a", "a", a=BEN)) == [None, "ben", "ben"]
+
+
+def test_a_voice_that_is_not_sure_names_nobody():
+    base = transcript("It is late.", "Not yet.")
+    assert speakers(base, voiced(base, "a", "a", a={"ben": 0.5, "johnny": 0.45})) == [None, None]
+
+
+# A model's answers
+
+
+def answered(doubt, chosen, confidence=0.95, **more):
+    return Consulted(backend="fake", model="m", revision="1", prompt="p", chosen=chosen, confidence=confidence, **more)
+
+
+CAKE = "And that price is the price of cake."
+
+
+def one_doubt(*second_hearing):
+    """A draft with one doubt about words: "that price" may be "that, Pryce,"."""
+    base = transcript(CAKE, biased=second_hearing)
+    made = draft(base, KNOWN, Config().rules)
+    (doubt,) = [doubt for doubt in made.doubts if doubt.kind == "text"]
+    return made, doubt
+
+
+def test_a_models_measured_answer_settles_words_that_alone_were_not_sure():
+    made, doubt = one_doubt()
+    settled = finish(made, {doubt.id: answered(doubt, "that, Pryce,", 0.99, reason="she speaks to him")}, None)
+    assert texts(settled) == ["And that, Pryce, is the price of cake."]
+    (decision,) = settled.decisions
+    assert (decision.original, decision.doubt.consulted.model) == ("that price", "m")
+    assert 'm chose "that, Pryce," (0.99): she speaks to him' in decision.reason
+    assert text_doubts(settled) == []
+
+
+def test_one_sure_answer_does_not_outweigh_two_hearings_that_agree():
+    made, doubt = one_doubt(CAKE)
+    settled = finish(made, {doubt.id: answered(doubt, "that, Pryce,", 1.0)}, None)
+    assert texts(settled) == [CAKE]
+    assert text_doubts(settled)[0].candidates[0].value == "that, Pryce,"
+
+
+def test_what_a_model_confirms_stands_and_is_a_decision_that_changes_nothing():
+    made, doubt = one_doubt()
+    settled = finish(made, {doubt.id: answered(doubt, "that price")}, None)
+    assert texts(settled) == [CAKE]
+    assert settled.segments == made.transcript.segments
+    assert [(d.original, d.chosen) for d in settled.decisions] == [("that price", "that price")]
+    assert text_doubts(settled) == []
+
+
+def test_an_unsure_answer_leaves_a_question_with_all_that_was_weighed():
+    made, doubt = one_doubt()
+    settled = finish(made, {doubt.id: answered(doubt, "that, Pryce,", 0.6)}, None)
+    (left,) = text_doubts(settled)
+    assert {w.value: w.model for w in left.weighed} == {"that price": 0.4, "that, Pryce,": 0.6}
+
+
+def test_words_that_a_model_made_up_become_a_candidate_and_are_not_taken():
+    made, doubt = one_doubt()
+    settled = finish(made, {doubt.id: answered(doubt, "that slice", 1.0)}, None)
+    (left,) = text_doubts(settled)
+    assert "that slice" in [c.value for c in left.candidates]
+    assert texts(settled) == [CAKE]
+
+
+def test_an_answer_without_a_measured_confidence_weighs_nothing_and_is_on_record():
+    made, doubt = one_doubt()
+    settled = finish(made, {doubt.id: answered(doubt, "that, Pryce,", None)}, None)
+    assert texts(settled) == [CAKE]
+    (left,) = text_doubts(settled)
+    assert left.consulted.chosen == "that, Pryce,"
+    assert left.weighed[0].model is None
+    assert 'm chose "that, Pryce," (not measured)' in left.evidence
+
+
+def test_a_missing_answer_leaves_the_question_with_the_reason():
+    made, doubt = one_doubt()
+    settled = finish(made, {doubt.id: answered(doubt, None, None, problem="cut off")}, None)
+    (left,) = text_doubts(settled)
+    assert left.candidates == doubt.candidates
+    assert left.evidence[-1] == "m gave no answer: cut off"
+
+
+def test_a_name_over_words_that_sound_nothing_like_it_is_not_taken_on_a_models_word():
+    base = transcript("Don't worry, I can handle him.", biased=["Don't worry, I can handle Ben."])
+    made = draft(base, KNOWN, Config().rules)
+    (doubt,) = [doubt for doubt in made.doubts if doubt.kind == "text"]
+    settled = finish(made, {doubt.id: answered(doubt, "Ben.", 1.0)}, None)
+    assert texts(settled) == ["Don't worry, I can handle him."]
+    assert [d.candidates[0].value for d in text_doubts(settled)] == ["Ben."]
+
+
+def test_a_model_alone_does_not_name_who_says_one_line_but_a_voice_of_two_lines_it_may():
+    base = transcript("It is late.", "Not yet.", "Is it?")
+    made = draft(base, KNOWN, Config().rules)
+    answers = {doubt.id: answered(doubt, "ben", 0.99) for doubt in made.doubts}
+    assert [s.speaker for s in finish(made, answers, None).segments] == [None] * 3
+    flat = dict.fromkeys([c.id for c in KNOWN.characters], 0.2)
+    settled = finish(made, answers, voiced(base, "a", "a", "b", a=flat, b=flat))
+    assert [s.speaker for s in settled.segments] == ["ben", "ben", None]
+    assert settled.decisions[0].reason.startswith("multimodal")
+
+
+def random_answers(made, data):
+    """Anything at all that a model may have said to the doubts of a draft."""
+    found = {}
+    for doubt in made.doubts:
+        values = [candidate.value for candidate in doubt.candidates]
+        own = [c.id for c in KNOWN.characters] if doubt.kind == "speaker" else ["Cohn", "x y z", '"Coen"', doubt.heard]
+        chosen = data.draw(st.sampled_from([None, *values, *own]))
+        confidence = data.draw(st.one_of(st.none(), st.floats(0, 1)))
+        if data.draw(st.booleans()):
+            found[doubt.id] = answered(doubt, chosen, confidence)
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.lists(SAID, min_size=1, max_size=3), st.lists(SAID, max_size=3))
+def test_whatever_a_model_answers_words_outside_a_decision_are_the_same_words(data, lines, biased):
+    base = transcript(*lines, biased=biased)
+    made = draft(base, KNOWN, Config().rules)
+    answers = random_answers(made, data)
+    voices = voiced(base, *(data.draw(st.sampled_from("ab-")) for _ in lines), a=BEN, b={"johnny": 0.6})
+    settled = finish(made, answers, voices)
+    check_words_outside_decisions(base, settled)
+    assert finish(made, answers, voices) == settled
+    assert {d.segment for d in settled.doubts if d.kind == "speaker"} == {
+        segment.id for segment in settled.segments if segment.speaker is None
+    }
+    text = {doubt.id for doubt in made.doubts if doubt.kind == "text"}
+    decided = {d.doubt.id for d in settled.decisions}
+    assert text <= decided | {doubt.id for doubt in settled.doubts}
