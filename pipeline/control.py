@@ -152,10 +152,11 @@ def _known(names: Sequence[str], known: Sequence[str], kind: str) -> None:
 def label_studio(show: Show, *, patience: float | None = None) -> Iterator["Client"]:
     """A session with the show's Label Studio: the one in its settings, or the one that `dailies up` started.
 
-    `patience`: seconds to wait for an answer, where the usual ones are too many. Raises ValueError where there is no
-    such server yet.
+    `patience`: seconds to wait for an answer, where the usual ones are too many; that nobody answers is told at once
+    then. Raises ValueError where there is no such server yet.
     """
     from pipeline.review.client import Client
+    from pipeline.review.connection import knock
     from pipeline.review.login import saved_login
 
     settings = show.settings
@@ -168,6 +169,8 @@ def label_studio(show: Show, *, patience: float | None = None) -> Iterator["Clie
         if login is None:
             raise ValueError("Label Studio was never started here: run `dailies up` first, or set label_studio_url")
         url, token = f"http://{settings.reachable_host}:{settings.label_studio_port}", login.token
+    if patience is not None:
+        knock(url, patience=patience)
     with Client(url, token, **{} if patience is None else {"timeout": patience}) as client:
         yield client
 

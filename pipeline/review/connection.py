@@ -11,6 +11,22 @@ from pipeline.review.errors import LabelStudioError
 TIMEOUT_SECONDS = 300.0  # an import of 500 tasks takes a second or two, and ten times that on a busy laptop
 
 
+def knock(url: str, *, patience: float) -> None:
+    """Raise LabelStudioError at once where nobody answers: a session would try again for some seconds, and must load
+    the SDK first. `patience` is in seconds.
+    """
+    try:
+        httpx.get(f"{url}/health", timeout=patience, trust_env="127.0.0.1" not in url)
+    except httpx.TimeoutException as error:
+        raise LabelStudioError(f"{url} did not answer in time") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise LabelStudioError(_nobody(url, error)) from error
+
+
+def _nobody(url: str, error: Exception) -> str:
+    return f"no Label Studio answers at {url} ({error}): start it with `dailies up`, or set label_studio_url"
+
+
 class Connection:
     """A session with one server. Use it in a `with`. Raises LabelStudioError for all that the server does wrong."""
 
@@ -58,9 +74,7 @@ class Connection:
                 self._refusal(error.response.status_code, error.response.text, what, remedy)
             ) from error
         except httpx.HTTPError as error:
-            raise LabelStudioError(
-                f"no Label Studio answers at {self.url} ({error}): start it with `dailies up`, or set label_studio_url"
-            ) from error
+            raise LabelStudioError(_nobody(self.url, error)) from error
         except ApiError as error:
             raise LabelStudioError(self._refusal(error.status_code or 0, error.body, what, remedy)) from error
 
