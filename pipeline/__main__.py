@@ -101,6 +101,7 @@ def push(show: ShowOption = HERE) -> None:
     with people():
         for each in control.push(control.open_show(show), log=_tell):
             counts = f"{each.created} new, {each.updated} updated, {each.unchanged} unchanged, {each.archived} archived"
+            counts += f", {each.again} asked again" if each.again else ""
             line(f"{each.kind}: {counts}  {each.project.url}")
 
 

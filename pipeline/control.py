@@ -225,6 +225,7 @@ def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Mat
             suggested=suggested.get(material.episode, ()),
             log=edits,
             policy=config.policy,
+            sure_enough=config.sure_enough,
         )
         for material in made
     ]
@@ -337,16 +338,17 @@ class Desk:
 
 def review_desk(show: Show) -> Desk:
     """How the show's Label Studio stands; what goes wrong there is in the answer."""
-    from pipeline.review import sync
+    from pipeline.review import progress
+    from pipeline.review.shown import KINDS
 
     settings = show.settings
     ours = settings.label_studio_url is None
     url = (settings.label_studio_url or f"http://{settings.reachable_host}:{settings.label_studio_port}").rstrip("/")
     try:
         with label_studio(show, patience=GLANCE_SECONDS) as client:
-            if any(client.find_project(show.file.name, kind) is None for kind in sync.KINDS):
+            if any(client.find_project(show.file.name, kind) is None for kind in KINDS):
                 return Desk("empty", url, ours)
-            found = sync.glance(client, show.file.name)
+            found = progress.glance(client, show.file.name)
     except ValueError as error:
         return Desk("never started" if ours else "down", url, ours, problem=str(error))
     except LabelStudioError as error:
@@ -362,17 +364,18 @@ def review_links(show: Show) -> list[Link]:
 
 def task_links(show: Show) -> dict[str, str]:
     """Where each task opens in Label Studio, by its key, as the last push left them."""
-    from pipeline.review import known, sync
+    from pipeline.review import known
+    from pipeline.review.shown import KINDS
 
-    return {key: url for kind in sync.KINDS for key, url in known.addresses(show.store, show.file.name, kind).items()}
+    return {key: url for kind in KINDS for key, url in known.addresses(show.store, show.file.name, kind).items()}
 
 
 def unsent(show: Show) -> dict[str, int]:
     """How many tasks each person has begun and not sent, by e-mail, as Label Studio says now."""
-    from pipeline.review import sync
+    from pipeline.review.shown import KINDS
 
     with label_studio(show, patience=GLANCE_SECONDS) as client:
-        found = [client.find_project(show.file.name, kind) for kind in sync.KINDS]
+        found = [client.find_project(show.file.name, kind) for kind in KINDS]
         drafts = Counter(draft.by for project in found if project for draft in client.drafts(project))
     return dict(sorted(drafts.items()))
 

@@ -1,7 +1,7 @@
 """What reviewers once answered to tasks that must be asked again, so that the new task can show it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.review import panels
@@ -23,6 +23,10 @@ class Earlier:
     at: datetime
     said: str
     why: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.by} {self.at.isoformat()}"
 
 
 def earlier(
@@ -65,4 +69,5 @@ def asking_again(fresh: ReviewTask, answers: Sequence[Earlier]) -> ReviewTask:
     data = {name: value for name, value in fresh.data.items() if name != "rev"}
     data |= {field: told + data[field], "why": f"asked again · {data['why']}"}
     result = [item for item in fresh.result if item["from_name"] != "rev"]
-    return replace(task(fresh.kind, data, result, fresh.score, fresh.shown), again=True)
+    shown = fresh.shown.model_copy(update={"again": tuple(sorted({each.name for each in answers}))})
+    return task(fresh.kind, data, result, fresh.score, shown)

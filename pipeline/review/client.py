@@ -162,6 +162,11 @@ class Client(Queries):
                 self._sdk.predictions.create(task=standing["id"], **_prediction(task), request_options=ONCE)
             self._sdk.tasks.update(str(standing["id"]), data=task.data, meta=meta, **back)
 
+    def rescore(self, standing: dict[str, Any], score: float) -> None:
+        """Give a task (as `details` gave it) another place in the queue."""
+        with self._asking(f"to move task {standing['id']} in the queue", "; the next push does it again"):
+            self._sdk.predictions.update(our_prediction(standing)["id"], score=score)
+
     def archive(self, standing: dict[str, Any], why: str) -> None:
         """Take a task out of the queue for good; it stays, with all work on it, and can come back."""
         data = standing["data"] | {"archived": why}

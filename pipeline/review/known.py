@@ -49,7 +49,8 @@ def listing(store: Store, show: str, kind: Kind, project: Project) -> list[Liste
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     # Which of two tasks with one key stands depends on who has worked on them, which only a listing tells.
-    return tasks if tasks and len({task.key for task in tasks}) == len(tasks) else None
+    keys = [task.key for task in tasks or () if not task.replaced]
+    return tasks if tasks and len(set(keys)) == len(keys) else None
 
 
 def addresses(store: Store, show: str, kind: Kind) -> dict[str, str]:

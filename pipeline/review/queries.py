@@ -11,6 +11,7 @@ import httpx
 
 from pipeline.review.connection import Connection, json_of
 from pipeline.review.errors import LabelStudioError
+from pipeline.review.shown import ANSWERED, DOUBLE
 
 LIST_PAGE = 1000
 DETAIL_PAGE = 200
@@ -26,17 +27,26 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A task as the server has it, as far as a push must know. `key` is empty where somebody else made it."""
+    """A task as the server has it, as far as a push must know. `key` is empty where somebody else made it.
+
+    `archived` says why it is, "" if it is not. `score` is None where it cannot be told which prediction has it.
+    """
 
     id: int
     key: str
     rev: str
     episode: str
-    archived: bool
+    archived: str
     in_queue: bool
+    score: float | None
     predictions: int
     annotations: int
     skips: int
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another task has taken its place for good."""
+        return self.archived in (DOUBLE, ANSWERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +72,18 @@ class Queries(Connection):
 
     def listing(self, project: Project) -> Iterator[Listed]:
         """Every task of a project, in the order of ids."""
-        include = "id,data,is_labeled,total_predictions,total_annotations,cancelled_annotations"
-        for task in self._pages(project, LIST_PAGE, fields="task_only", include=include):
+        include = "id,data,is_labeled,predictions_score,total_predictions,total_annotations,cancelled_annotations"
+        for task in self._pages(project, LIST_PAGE, fields="all", include=include):
             data = task["data"]
             yield Listed(
                 id=task["id"],
                 key=str(data.get("key", "")),
                 rev=str(data.get("rev", "")),
                 episode=str(data.get("episode", "")),
-                archived=bool(data.get("archived")),
+                archived=str(data.get("archived", "")),
                 in_queue=not task["is_labeled"],
+                # The server has the mean of all predictions.
+                score=task["predictions_score"] if task["total_predictions"] == 1 else None,
                 predictions=task["total_predictions"],
                 annotations=task["total_annotations"],
                 skips=task["cancelled_annotations"],

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from pipeline.review import gains
 from pipeline.review.panels import clock
 from pipeline.schemas.story import UNKNOWN, Doubt
 from pipeline.schemas.timeline import Clip
@@ -14,14 +15,13 @@ OPTION_KEYS = {"q_a": "qwert", "q_b": "asdfg", "q_c": "zxcvb", "q_d": "yhkp"}
 MOST_OPTIONS = 5
 
 
-def rank(doubt: Doubt, often: int) -> tuple[object, ...]:
-    """Sorts the doubts of a clip, the most valuable question first. `often`: its likes in the episode.
+def rank(doubt: Doubt, gain: float) -> tuple[object, ...]:
+    """Sorts the doubts of a clip, the most valuable question first; `gain` as pipeline/review/gains.py has it.
 
-    Words come before speakers: a line without a speaker shows itself on the timeline, a wrong name does not. Then by
-    the chance that what stands is wrong, times the places that the answer may settle.
+    Of equal ones, words come before speakers: a line without a speaker shows itself on the timeline, a wrong name does
+    not.
     """
-    right = max((c.score for c in doubt.candidates if c.value == _standing(doubt)), default=0.0)
-    return doubt.kind != "text", -often * (1 - right), doubt.span.start, doubt.id
+    return -gain, doubt.kind != "text", doubt.span.start, doubt.id
 
 
 def options(doubt: Doubt, labels: Mapping[str, str], most: int = MOST_OPTIONS) -> dict[str, str]:
@@ -32,7 +32,7 @@ def options(doubt: Doubt, labels: Mapping[str, str], most: int = MOST_OPTIONS) -
     """
     ranked = sorted(doubt.candidates, key=lambda candidate: (-candidate.score, candidate.value))
     values = list(dict.fromkeys(candidate.value for candidate in ranked))
-    if (standing := _standing(doubt)) not in values:
+    if (standing := gains.standing(doubt)) not in values:
         values.append(standing)
     if len(values) > most:
         others = [value for value in values if value != standing][: most - 1]
@@ -61,11 +61,6 @@ def ask(doubt: Doubt, line: str, clip: Clip) -> str:
     if len(quoted) == 1:
         return f"{moment} · Is {quoted[0]} right?"
     return f"{moment} · {', '.join(quoted[:-1])} or {quoted[-1]}?"
-
-
-def _standing(doubt: Doubt) -> str:
-    """What holds as long as nobody answers."""
-    return UNKNOWN if doubt.kind == "speaker" else doubt.heard
 
 
 def _bare(value: str) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.engine.store import Store
-from pipeline.review import interface, replay, sync
+from pipeline.review import interface, reading, replay, sync
 from pipeline.review.client import Client
 from pipeline.review.served import Served
-from pipeline.review.shown import Kind, ReviewTask, Shown
+from pipeline.review.shown import GONE, KINDS, Kind, ReviewTask, Shown
 from pipeline.review.tasks import Material
 from pipeline.schemas.captions import ReviewDecision, ReviewSnapshot
 from pipeline.schemas.story import Bible
@@ -43,11 +43,11 @@ def restore(
     """
     there: dict[tuple[str, str], list[ReviewDecision]] = {}
     standing: set[str] = set()
-    for kind in sync.KINDS:
+    for kind in KINDS:
         project = client.find_project(show, kind)
         if project is not None:
             standing |= {task.key for task in client.listing(project)}
-            for read in sync.readings(client, show, kind, project, client.people(), store).values():
+            for read in reading.readings(client, show, kind, project, client.people(), store).values():
                 for decision in read.decisions:
                     there.setdefault((decision.key, decision.by), []).append(decision)
     gone = [d for d in snapshot.decisions if all(d.at > other.at for other in there.get((d.key, d.by), ()))]
@@ -59,9 +59,11 @@ def restore(
         by_key.setdefault(decision.key, []).append(decision)
     work = {key: replay.work_of(decisions, users, me) for key, decisions in by_key.items()}
     sync.push(client, store, served, show, materials, bible, episodes=episodes, work=work, log=log)
-    for kind in sync.KINDS:
+    for kind in KINDS:
         ours = {key: each for key, each in work.items() if _kind(by_key[key][0]) == kind}
         _put_back(client, show, kind, ours, by_key, standing)
+    # What came back may be what is asked again, and then its tasks are answered now and must be asked anew.
+    sync.push(client, store, served, show, materials, bible, episodes=episodes, log=log)
     lost = tuple(f"{d.key}, answered by {d.by} on {d.at:%Y-%m-%d}" for d in gone if d.raw is None)
     return Restored(restored=len(able), there=len(snapshot.decisions) - len(gone), lost=lost)
 
@@ -76,7 +78,9 @@ def _put_back(
 ) -> None:
     """Bring work to tasks that stood before the push, which brought the others theirs, and to those of no clip."""
     project = client.need_project(show, kind)
-    now = {task.key: task.id for task in client.listing(project)}
+    listed = list(client.listing(project))
+    # Where other tasks have taken its place, what was answered then belongs to those that were answered.
+    now = {task.key: task.id for task in sorted(listed, key=lambda task: (task.replaced, -task.id)) if task.key}
     keys = {now[key]: key for key in work if key in standing and key in now}
     for task in client.details(project, list(keys)):
         client.put_back(task, work[keys[task["id"]]])
@@ -84,7 +88,7 @@ def _put_back(
     if without_clip:
         ids = client.create(project, without_clip, work)
         for task in client.details(project, ids):
-            client.archive(task, "its clip is gone")
+            client.archive(task, GONE)
 
 
 def _remnant(kind: Kind, decisions: list[ReviewDecision]) -> ReviewTask:
@@ -94,7 +98,7 @@ def _remnant(kind: Kind, decisions: list[ReviewDecision]) -> ReviewTask:
     data = {name: [] if name in interface.lists(kind) else "" for name in interface.fields(interface.config(kind))}
     named = {"key": newest.key, "episode": newest.episode, "clip_id": newest.clip, "rev": newest.revision}
     title = f"{newest.episode} · {newest.clip} · gone"
-    data |= {**named, "title": title, "archived": "its clip is gone"}
+    data |= {**named, "title": title, "archived": GONE}
     return ReviewTask(kind, newest.key, data, [], 0.0, Shown.model_validate(newest.raw.shown))
 
 

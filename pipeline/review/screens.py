@@ -1,11 +1,10 @@
 """What the two review screens show of one clip: its lines with the doubts about them, and its caption. Pure."""
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.review import panels, questions
+from pipeline.review import gains, panels, questions
+from pipeline.review.gains import Unreviewed
 from pipeline.review.panels import Url, clock
 from pipeline.review.shown import SLOTS, Check, Question, ReviewTask, Shown, task
 from pipeline.schemas.captions import Asked, Caption, Line
@@ -32,21 +31,25 @@ def transcript_task(
     bible: Bible,
     people: Mapping[str, str],
     url: Url,
+    unreviewed: Unreviewed,
     check: Check | None = None,
 ) -> ReviewTask:
     """The lines of one clip as audio regions, and its doubts as questions, the most valuable first.
 
-    `before` are the scene's lines before the clip; `check` is the known answer that `segments` hide.
-
-    The score is the machine's belief that nothing in the clip needs a person: how sure the words are, times the best
-    candidate of each doubt.
+    `before` are the scene's lines before the clip; `check` is the known answer that `segments` hide. What people have
+    answered of the clip, as it was cut and heard before, promises no gain.
     """
+    key = f"{transcript.episode}/{clip.id}"
     labels = {**people, UNKNOWN: UNKNOWN}
     ids = {segment.id for segment in segments}
-    often = Counter(doubt.context for doubt in transcript.doubts)
+    gain = {
+        doubt.id: gains.of_doubt(doubt, unreviewed.places(doubt, key))
+        for doubt in transcript.doubts
+        if doubt.segment in ids
+    }
     doubts = sorted(
-        (doubt for doubt in transcript.doubts if doubt.segment in ids),
-        key=lambda doubt: questions.rank(doubt, often[doubt.context]),
+        (doubt for doubt in transcript.doubts if doubt.id in gain),
+        key=lambda doubt: questions.rank(doubt, gain[doubt.id]),
     )
     texts = {segment.id: segment.text for segment in segments}
     slots, asked = _slots(doubts, texts, clip, labels)
@@ -55,7 +58,7 @@ def transcript_task(
     warnings = [f"Also unsure: {questions.ask(doubt, texts[doubt.segment], clip)}" for doubt in doubts[len(SLOTS) :]]
     warnings += [f"Maybe {' and '.join(s.marks)}: “{s.text}”" for s in segments if s.marks]
     data = {
-        "key": f"{transcript.episode}/{clip.id}",
+        "key": key,
         **_about(clip, transcript.episode, url),
         **slots,
         "audio": url(clip.audio or clip.video),
@@ -68,10 +71,10 @@ def transcript_task(
         for line, segment in zip(lines, segments, strict=True)
         for item in _region(line, _label(line, labels), clip, _sureness(segment))
     ]
-    sure = _mean([word.probability for segment in segments for word in segment.words])
-    sure *= math.prod(max(candidate.score for candidate in doubt.candidates) for doubt in doubts)
+    new = [segment for segment in segments if not unreviewed.has_answer(transcript.episode, segment.span.middle)]
+    gained = sum(gain[doubt.id] for doubt in doubts if doubt.segment in {segment.id for segment in new})
     shown = Shown(clip=clip.span, lines=lines, people=_turned(labels), questions=asked, check=check)
-    return task("transcripts", data, result, sure, shown)
+    return task("transcripts", data, result, gains.score(gained + gains.of_lines(new)), shown)
 
 
 def caption_task(
@@ -110,7 +113,7 @@ def caption_task(
         present = [people[character] for character in people if character in caption.characters]
         result.append(_answer("characters", "video", "choices", "choices", present))
     shown = Shown(clip=clip.span, caption=caption.text, people=_turned(people))
-    return task("captions", data, result, caption.score, shown)
+    return task("captions", data, result, gains.score(1 - caption.score), shown)
 
 
 def _slots(

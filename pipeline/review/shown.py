@@ -15,6 +15,8 @@ from pipeline.schemas.timeline import Span
 Kind = Literal["transcripts", "captions"]
 """The two projects; also the stem of their tasks' keys and of their labeling configs."""
 
+KINDS: tuple[Kind, ...] = ("transcripts", "captions")
+
 SLOTS = ("q_a", "q_b", "q_c", "q_d")
 """The question slots of transcript.xml. Letters: Label Studio does not see `$q0_options` as coming from the task."""
 
@@ -24,6 +26,13 @@ MODEL_VERSION = "dailies"
 Label Studio's queue serves, and its editor opens, only predictions of the project's one `model_version`; tasks that
 did not change would drop out if every push had its own. Which machine made what is told by `rev` instead.
 """
+
+
+GONE = "its clip is gone"
+DOUBLE = "another task has the same key"
+ANSWERED = "it was answered, and a new task asks again"
+"""Why a task is archived. One whose clip is gone comes back with the clip; the others have left their place to another
+task, and come back never."""
 
 
 class Question(Record):
@@ -51,7 +60,8 @@ class Shown(Record):
 
     `clip` is where the clip lies in the episode; `lines` are in seconds of the episode, as they were on the screen.
     `people` maps the labels on the screen to characters' ids (UNKNOWN to UNKNOWN), `questions` a slot to the doubt it
-    asks, and `check` tells what is hidden in `lines`.
+    asks, and `check` tells what is hidden in `lines`. `again` names the earlier answers that the task asks again: each
+    as `Earlier.name` does.
     """
 
     clip: Span
@@ -63,13 +73,14 @@ class Shown(Record):
     check: Check | None = Field(default=None, exclude_if=lambda check: check is None)
     # The batch edits that the lines were shown with, by id: who let these stand has seen them.
     edits: tuple[str, ...] = Field(default=(), exclude_if=lambda edits: not edits)
+    again: tuple[str, ...] = Field(default=(), exclude_if=lambda again: not again)
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewTask:
     """A task as it should stand on the server. `data` is what the labeling config shows, `result` the prediction.
 
-    `again`: what people answered to it no longer fits, so it belongs into the queue though it was answered.
+    The lower its `score`, the sooner it is served, if it `waits` for an answer.
     """
 
     kind: Kind
@@ -78,25 +89,29 @@ class ReviewTask:
     result: list[dict[str, Any]]
     score: float
     shown: Shown
-    again: bool = False
+    waits: bool = True
 
     @property
     def rev(self) -> str:
         return str(self.data["rev"])
 
+    @property
+    def again(self) -> bool:
+        """Whether what people answered to it no longer fits, so that it belongs into the queue once more."""
+        return bool(self.shown.again)
+
 
 def task(kind: Kind, data: dict[str, Any], result: list[dict[str, Any]], score: float, shown: Shown) -> ReviewTask:
-    """Give a task its revision: the digest of everything about it, marked in the prediction too.
+    """Give a task its revision: the digest of everything about it but the score, marked in the prediction too.
 
     An annotation starts as a copy of the prediction, so the mark (a hidden field) tells for ever which revision its
     reviewer saw, even where the task has changed between opening and submitting.
     """
-    rounded = round(score, 4)
-    content = {"data": data, "result": result, "score": rounded, "shown": shown.model_dump(mode="json")}
+    content = {"data": data, "result": result, "shown": shown.model_dump(mode="json")}
     rev = fingerprint.of_value("review-task", content)[:16]
     target = "audio" if kind == "transcripts" else "video"
     mark = {"id": "rev", "from_name": "rev", "to_name": target, "type": "textarea", "value": {"text": [rev]}}
-    return ReviewTask(kind, data["key"], {**data, "rev": rev}, [*result, mark], rounded, shown)
+    return ReviewTask(kind, data["key"], {**data, "rev": rev}, [*result, mark], round(score, 6), shown)
 
 
 def people_of(bible: Bible) -> dict[str, str]:

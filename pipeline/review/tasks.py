@@ -2,10 +2,12 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.review import again, checks, prefilled
+from pipeline.review.carry import SURE_ENOUGH
 from pipeline.review.fixes import Suggestion
+from pipeline.review.gains import Unreviewed
 from pipeline.review.merge import Machine, Policy
 from pipeline.review.panels import Url
 from pipeline.review.screens import caption_task, transcript_task
@@ -20,8 +22,8 @@ from pipeline.schemas.timeline import Clip, Scenes, Segment
 class Material:
     """What one episode's tasks are made of: the outputs of its steps, and what people decided so far (of the whole
     show, if that is at hand), which is shown with the tasks that must be asked again. `check_share` of the transcript
-    tasks hide a known answer. `suggested` answers and the batch edits of `log` are filled into the tasks; `policy` is
-    that of step2-reviewed.
+    tasks hide a known answer. `suggested` answers and the batch edits of `log` are filled into the tasks; `policy`
+    and `sure_enough` are those of step2-reviewed: what is carried with less is asked again.
     """
 
     scenes: Scenes
@@ -34,6 +36,7 @@ class Material:
     suggested: tuple[Suggestion, ...] = ()
     log: tuple[BatchEdit, ...] = ()
     policy: Policy = "reviewed-only"
+    sure_enough: float = SURE_ENOUGH
 
     @property
     def episode(self) -> str:
@@ -49,12 +52,20 @@ class Tasks:
     left_out: tuple[str, ...]
 
 
-def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
+def unreviewed_of(materials: Sequence[Material]) -> Unreviewed:
+    """What is still to be answered in all these episodes together."""
+    decisions = {id(decision): decision for material in materials for decision in material.decisions}
+    return Unreviewed([material.transcript for material in materials], list(decisions.values()))
+
+
+def tasks_of(material: Material, bible: Bible, url: Url, unreviewed: Unreviewed | None = None) -> Tasks:
     """One transcript task for each clip in which somebody speaks, or did when people reviewed it; one caption task for
     each clip.
 
-    A segment belongs to the clip that holds its middle. Raises ValueError where the records do not fit together.
+    A segment belongs to the clip that holds its middle. `unreviewed` is that of the whole show; left out, the episode
+    is all of it. Raises ValueError where the records do not fit together.
     """
+    unreviewed = unreviewed or unreviewed_of([material])
     people = people_of(bible)
     contexts = {context.scene: context for context in material.contexts.scenes}
     captions = {caption.clip: caption for caption in material.captions.captions}
@@ -62,7 +73,10 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
     middles = [(segment.span.middle, segment) for segment in material.transcript.segments]
     spoken = by_clip(material.scenes.clips, middles)
     machine = Machine(material.scenes, material.transcript, material.captions)
-    answered = again.earlier(machine, bible, material.decisions, policy=material.policy, log=material.log)
+    answered = again.earlier(
+        machine, bible, material.decisions, material.sure_enough, policy=material.policy, log=material.log
+    )
+    done = {decision.key for decision in material.decisions if not decision.skipped}
     known = prefilled.settled(machine, bible, material.decisions, material.log, material.suggested)
     hidden = checks.choose(material.episode, spoken, material.transcript, material.check_share, answered)
     in_scene = {
@@ -80,7 +94,9 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
             before = [segment for middle, segment in in_scene[clip.scene] if middle < clip.span.start]
             check, transcript = hidden.get(clip.id), material.transcript
             said = checks.misheard(segments, check)
-            transcripts.append(transcript_task(clip, said, before, context, transcript, bible, people, url, check))
+            transcripts.append(
+                transcript_task(clip, said, before, context, transcript, bible, people, url, unreviewed, check)
+            )
         written.append(
             caption_task(clip, captions[clip.id], segments, context, material.references, bible, people, url)
         )
@@ -94,7 +110,9 @@ def tasks_of(material: Material, bible: Bible, url: Url) -> Tasks:
         [again.asking_again(prefilled.filled(task, known), answered.get(task.key, ())) for task in tasks]
         for tasks in (transcripts, written)
     ]
-    return Tasks(tuple(shown[0]), tuple(shown[1]), left_out)
+    # Where nobody is asked any more, it is no use to keep a place in the queue up to date.
+    waiting = [[replace(task, waits=task.again or task.key not in done) for task in tasks] for tasks in shown]
+    return Tasks(tuple(waiting[0]), tuple(waiting[1]), left_out)
 
 
 def by_clip(clips: Sequence[Clip], middles: Sequence[tuple[float, Segment]]) -> dict[str, list[Segment]]:

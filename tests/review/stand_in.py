@@ -76,8 +76,9 @@ class StandIn:
                 key=data["key"],
                 rev=data["rev"],
                 episode=data["episode"],
-                archived=bool(data.get("archived")),
+                archived=data.get("archived", ""),
                 in_queue=not task["is_labeled"],
+                score=task["predictions"][0]["score"],
                 predictions=len(task["predictions"]),
                 annotations=sum(not annotation["was_cancelled"] for annotation in task["annotations"]),
                 skips=sum(annotation["was_cancelled"] for annotation in task["annotations"]),
@@ -88,7 +89,7 @@ class StandIn:
 
         def same(one: Listed) -> bool:
             there = now.get(one.id)
-            if there is None or there.archived != one.archived:
+            if there is None or bool(there.archived) != bool(one.archived):
                 return False
             return not there.in_queue if one.archived else bool(there.rev == one.rev and there.predictions)
 
@@ -132,6 +133,11 @@ class StandIn:
         ours |= {"data": _copy(task.data), "meta": _copy(meta), "predictions": [self._prediction(task)]}
         if back:
             ours["is_labeled"] = any(not annotation["was_cancelled"] for annotation in ours["annotations"])
+        self._touch(ours)
+
+    def rescore(self, standing: Mapping[str, Any], score: float) -> None:
+        ours = self._find(standing["id"])
+        ours["predictions"][0]["score"] = score
         self._touch(ours)
 
     def archive(self, standing: Mapping[str, Any], why: str) -> None:

@@ -88,4 +88,10 @@ def test_decisions_that_fit_change_no_task(material, segment, bible, corrected):
         tasks_of(material([segment(1, "bring cone")], decisions=decisions), bible, lambda file: file.name)
         for decisions in ((), (corrected,))
     )
-    assert plain == reviewed
+    assert [[task.rev for task in tasks] for tasks in (plain.transcripts, plain.captions)] == [
+        [task.rev for task in tasks] for tasks in (reviewed.transcripts, reviewed.captions)
+    ]
+    assert ([task.waits for task in plain.transcripts], [task.waits for task in reviewed.transcripts]) == (
+        [True],
+        [False],
+    )

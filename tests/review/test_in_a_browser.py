@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import dag
 from pipeline.engine.store import Store
-from pipeline.review import sync
+from pipeline.review import progress, sync
 from pipeline.review.questions import OPTION_KEYS
 from pipeline.review.served import Served
 from pipeline.review.tasks import Material, tasks_of
@@ -205,7 +205,7 @@ def review(work, client, served, bible, request, open_screen):
             return only
 
         def drafts(self):
-            return sum(each.drafts for each in sync.progress(client, self.show))
+            return sum(each.drafts for each in progress.progress(client, self.show))
 
     return Review
 

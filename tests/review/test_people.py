@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from pipeline.review import interface, people, sync
+from pipeline.review import interface, people, progress, sync
 from pipeline.review.client import our_prediction
 
 pytestmark = pytest.mark.server
@@ -65,7 +65,7 @@ def test_unsent_drafts_are_counted_for_each_person_and_keep_what_they_were_made_
     pulled = sync.pull(client, show)
     assert pulled.snapshot.decisions == ()
     assert pulled.drafts == {"bea@example.com": 2, "reviewer@example.com": 1}
-    assert [each.drafts for each in sync.progress(client, show)] == [2, 0]
+    assert [each.drafts for each in progress.progress(client, show)] == [2, 0]
     for i in range(sync.RECENT + 2):
         push(f"hello {i}")
     answer = {"result": our_prediction(first)["result"], "lead_time": 2.0}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.review import scripted, server, sync
+from pipeline.review import progress, scripted, server, sync
 from pipeline.review.client import Client
 from pipeline.review.errors import LabelStudioError
 from pipeline.review.served import Served
@@ -93,7 +93,7 @@ def test_on_postgresql_the_review_goes_round_and_stays_through_a_restart(
     with start() as running, Client(running.url, running.login.token) as client:
         assert push(client) == [(0, 2), (0, 2)]
         assert sync.pull(client, "spies").snapshot == before
-        assert sync.glance(client, "spies")[0][2:] == (2, 2)
+        assert progress.glance(client, "spies")[0][2:] == (2, 2)
 
 
 def test_an_address_that_is_none_of_postgresql_is_refused(tmp_path):

@@ -3,8 +3,9 @@
 import pytest
 
 from pipeline import control
-from pipeline.review import restore, sync
+from pipeline.review import progress, restore, sync
 from pipeline.review.client import our_prediction
+from pipeline.review.shown import KINDS
 from pipeline.schemas.captions import ReviewDecision, ReviewSnapshot
 from pipeline.schemas.timeline import Span
 
@@ -37,7 +38,7 @@ def answer(client, show):
     """Accept every task as it is, but skip those of these clips."""
 
     def go(*skipped):
-        for kind in sync.KINDS:
+        for kind in KINDS:
             project = client.need_project(show, kind)
             for task in client.details(project, [task.id for task in client.listing(project)]):
                 skip = task["data"]["clip_id"] in skipped
@@ -74,7 +75,7 @@ def test_a_deleted_project_comes_back_with_the_same_decisions_byte_for_byte(
     assert (done.restored, done.there, done.lost) == (4, 0, ())
     after = sync.pull(client, show, work.store)
     assert as_bytes(after) == as_bytes(before) == as_bytes(sync.pull(client, show))
-    assert [(each.done, each.skipped) for each in sync.progress(client, show)] == [(1, 1), (1, 1)]
+    assert [(each.done, each.skipped) for each in progress.progress(client, show)] == [(1, 1), (1, 1)]
     again = bring_back(before.snapshot, episode)
     assert (again.restored, again.there) == (0, 4)
     assert as_bytes(sync.pull(client, show, work.store)) == as_bytes(before)
@@ -92,7 +93,7 @@ def test_answers_to_earlier_revisions_and_to_clips_that_are_gone_come_back_too(
     assert bring_back(before.snapshot, now).restored == 2
     assert as_bytes(sync.pull(client, show)) == as_bytes(before)
     assert [each.archived for each in push(now, episodes=["s01e01"])] == [0, 0]
-    assert [(each.tasks, each.archived) for each in sync.progress(client, show)] == [(1, 1), (1, 1)]
+    assert [(each.tasks, each.archived) for each in progress.progress(client, show)] == [(1, 1), (1, 1)]
     assert client.next_task(client.need_project(show, "transcripts")) is None
 
 

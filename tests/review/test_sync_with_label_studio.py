@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from pipeline.review import interface, scripted, server, sync
+from pipeline.review import interface, progress, scripted, server, sync
 from pipeline.review.client import Client, our_prediction
 from pipeline.review.errors import LabelStudioError
 from pipeline.review.served import Served
@@ -115,12 +115,12 @@ def test_a_task_whose_clip_is_gone_leaves_the_queue_and_can_come_back(push, clie
     assert counts(push(cut)) == [(0, 0, 1, 0, 0), (0, 0, 1, 0, 0)]
     gone = open_task("s01e01/s01e01_0004000")
     assert (gone["data"]["archived"], len(gone["annotations"])) == ("its clip is gone", 1)
-    assert [each.tasks for each in sync.progress(client, show)] == [1, 1]
+    assert [each.tasks for each in progress.progress(client, show)] == [1, 1]
     assert len(sync.pull(client, show).snapshot.decisions) == 1
     scripted.review(client, show)
     assert len(sync.pull(client, show).snapshot.decisions) == 3  # The archived caption was not served.
     assert counts(push(material([segment(1, "one"), segment(5, "two")]))) == [(0, 0, 1, 0, 1), (0, 0, 1, 0, 1)]
-    assert [(each.tasks, each.left) for each in sync.progress(client, show)] == [(2, 0), (2, 1)]
+    assert [(each.tasks, each.left) for each in progress.progress(client, show)] == [(2, 0), (2, 1)]
 
 
 def test_only_episodes_that_the_show_has_lost_are_archived_with_it(push, material, segment):
@@ -206,7 +206,7 @@ def test_pulling_twice_gives_the_same_bytes_and_skips_are_in_it(push, client, sh
         (KEY, False, 3.5, "reviewer@example.com"),
         (f"{KEY}#caption", True, 2.0, "reviewer@example.com"),
     ]
-    assert [(each.done, each.skipped) for each in sync.progress(client, show)] == [(1, 0), (0, 1)]
+    assert [(each.done, each.skipped) for each in progress.progress(client, show)] == [(1, 0), (0, 1)]
 
 
 def test_an_annotation_that_cannot_be_read_is_named_and_the_others_are_pulled(
@@ -339,7 +339,7 @@ def test_every_trouble_says_what_to_do(label_studio, client, show, push, materia
     (pushed, _) = push(material([segment(1, "hello there")]))
     client._sdk.projects.delete(pushed.project.id)
     with pytest.raises(LabelStudioError, match="safe in the show's store"):
-        sync.progress(client, show)
+        progress.progress(client, show)
     (again, _) = push(material([segment(1, "hello there")]))
     assert (again.project.new, again.created) == (True, 1)
 

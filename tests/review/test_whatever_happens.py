@@ -22,6 +22,8 @@ from pipeline.review.again import earlier
 from pipeline.review.client import our_prediction
 from pipeline.review.merge import Machine, merge
 from pipeline.review.served import Served
+from pipeline.review.shown import KINDS
+from pipeline.schemas.captions import ReviewSnapshot
 from tests.review.stand_in import StandIn
 
 NAMES = count()
@@ -119,7 +121,7 @@ class Desk:
             self.hands.leave_draft(task, result)
 
     def pull(self, _=0):
-        if self._kinds() == list(sync.KINDS):
+        if self._kinds() == list(KINDS):
             found = sync.pull(self.client, self.show, self.store)
             assert found.unreadable == ()
             self.pulled = found.snapshot.decisions
@@ -136,7 +138,7 @@ class Desk:
             self.made = +self.made
             self.drafts = {key: draft for key, draft in self.drafts.items() if _kind(key) != kind}
             self.opened = [task for task in self.opened if _kind(task["data"]["key"]) != kind]
-            snapshot = sync.ReviewSnapshot(decisions=self.pulled)
+            snapshot = ReviewSnapshot(decisions=self.pulled)
             restore.restore(
                 self.client, self.store, self.served, self.show, snapshot, [self.material], self.bible,
                 episodes=["s01e01"],
@@ -154,7 +156,7 @@ class Desk:
         return found
 
     def _kinds(self):
-        return [kind for kind in sync.KINDS if self.client.find_project(self.show, kind)]
+        return [kind for kind in KINDS if self.client.find_project(self.show, kind)]
 
     def _task(self, number):
         """One of those in the queue or done, whole, but for what is archived."""
@@ -213,6 +215,13 @@ def finish(desk):
     live = {key for key, tasks in standing.items() if any(not archived for _, archived, *_ in tasks)}
     asked = earlier(desk.machine, desk.bible, desk.pulled)
     assert asked.keys() <= live
+    shown = {}
+    for decision in desk.pulled:
+        if not decision.skipped:
+            shown.setdefault(decision.key, []).append(set(decision.raw.shown.get("again", ())))
+    for key, answers in asked.items():
+        served = any(in_queue for _, archived, in_queue, *_ in standing[key] if not archived)
+        assert served or any({each.name for each in answers} <= seen for seen in shown.get(key, ()))
     told = {(each.by, each.at) for answers in asked.values() for each in answers}
     for its in merged.accounts:
         if its.state == "queued again" and its.sureness is not None:
