@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pipeline.engine import fingerprint
 from pipeline.engine.work import Services
 from pipeline.models import vlm_messages, vlm_parsing
-from pipeline.models.vlm import SOUND_HZ, Picture, Request, Sound, Text
+from pipeline.models.vlm import SOUND_HZ, Part, Picture, Request, Sound, Text
 from pipeline.models.vlm_served import SAMPLES_WITHOUT_LOGPROBS, ServedVlm, response_format, tokens_of
 from pipeline.models.vlm_server import URL_SETTING, RefusedError, Server, ServerError
 from pipeline.schemas.weights import Choice
@@ -85,13 +85,23 @@ def _takes(vlm: ServedVlm, said: bool | None, what: Literal["pictures", "sound"]
         return said
     grey, silence = np.full((64, 64, 3), 128, np.uint8), np.zeros(SOUND_HZ, np.float32)
     part = Picture(grey) if what == "pictures" else Sound(silence)
-    messages = vlm_messages.messages(Request("", (part, Text("Answer yes.")), {}), "frames")
     try:
-        vlm.chat({**_BARE, "model": vlm.name, "messages": messages, "max_tokens": 1})
+        with_it, without = _read(vlm, part, Text("Answer yes.")), _read(vlm, Text("Answer yes."))
     except ServerError as error:
         vlm.note(f"{vlm.name} takes no {what} ({error})")
         return False
+    if 0 < with_it <= without:
+        # Some servers drop what they cannot use without a word; the prompt's length tells.
+        vlm.note(f"{vlm.name} takes no {what}: the model server leaves it out of the prompt")
+        return False
     return True
+
+
+def _read(vlm: ServedVlm, *parts: Part) -> int:
+    """Tokens of a prompt, as the server counts them; 0 where it does not."""
+    messages = vlm_messages.messages(Request("", parts, {}), "frames")
+    found = vlm.chat({**_BARE, "model": vlm.name, "messages": messages, "max_tokens": 1})
+    return (found.get("usage") or {}).get("prompt_tokens") or 0
 
 
 def _revision(choice: Choice, listed: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 TRIES_WHERE_BROKEN = 3
 """So often a server may fail (500) or not answer in time on one request before the request is what is wrong."""
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+FIRST_WAIT, LONGEST_WAIT, CLOSING_SECONDS = 0.5, 30.0, 5.0
 
 _TOO_LONG = re.compile(
     r"context (?:length|size|window)|maximum (?:model |context )?length|longer than the maximum|too many tokens"
@@ -55,6 +55,8 @@ class Server:
     first_wait: float = FIRST_WAIT
     pace: Pace = field(default_factory=Pace)
     closed: threading.Event = field(default_factory=threading.Event)
+    _idle: threading.Condition = field(default_factory=threading.Condition)
+    _under_way: int = 0
 
     def __post_init__(self) -> None:
         base = self.url.rstrip("/")
@@ -70,7 +72,10 @@ class Server:
             raise ServerError(f"{URL_SETTING} or {KEY_SETTING} cannot be used: {error}") from error
 
     def close(self) -> None:
+        """End the connections. What is still being asked has a moment to end by itself, then it is broken off."""
         self.closed.set()
+        with self._idle:
+            self._idle.wait_for(lambda: not self._under_way, CLOSING_SECONDS)
         self._client.close()
 
     def models(self) -> list[dict[str, Any]]:
@@ -91,7 +96,7 @@ class Server:
             started = time.monotonic()
             wait, lasting = None, None
             try:
-                response = self._client.post(f"{self.base}/chat/completions", json=body)
+                response = self._post(body)
             except httpx.TimeoutException as error:
                 lasting = ServerError(
                     f"the model server at {self.url} did not answer within {self.timeout:.0f} s"
@@ -121,6 +126,16 @@ class Server:
             )
             if broken >= TRIES_WHERE_BROKEN or now + wait - began > self.patience or self.closed.wait(wait):
                 raise lasting
+
+    def _post(self, body: dict[str, Any]) -> httpx.Response:
+        with self._idle:
+            self._under_way += 1
+        try:
+            return self._client.post(f"{self.base}/chat/completions", json=body)
+        finally:
+            with self._idle:
+                self._under_way -= 1
+                self._idle.notify_all()
 
     def _answer(self, response: httpx.Response, started: float) -> dict[str, Any]:
         found = _json(response)

@@ -34,7 +34,8 @@ class ModelServer:
         if isinstance(said, tuple):
             return said
         choice = said if isinstance(said, dict) else {"message": {"content": said}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 10, "completion_tokens": 5}
+        parts = body["messages"][-1]["content"]
+        usage = {"prompt_tokens": 9 + (1 if isinstance(parts, str) else len(parts)), "completion_tokens": 5}
         return 200, {"model": body["model"], "choices": [choice], "usage": usage}, {}
 
 
