@@ -219,6 +219,38 @@ def test_a_show_that_never_ran_says_so(tmp_path):
         desk.suggestions(open_show(tmp_path))
 
 
+def said(show, *arguments) -> str:
+    from typer.testing import CliRunner
+
+    from pipeline.review_commands import app
+
+    result = CliRunner().invoke(app, [*arguments, "--show", str(show.folder)], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_command_line_shows_does_lists_and_undoes(settled):
+    offered = said(settled, "fixes")
+    assert "“cone” may be “Cohen” in 2 more: margaux@example.com corrected" in offered
+    assert "s01e01 s01e01_0004000 5.3 s  “is cone? here” → “is Cohen? here”" in offered
+    assert "2 places, by lead" in said(settled, "fixes", "--accept", offered.split()[0], "--by", "lead")
+    assert "nothing to fix" in said(settled, "fixes")
+    assert "1 places; --yes changes them" in said(settled, "replace", "there", "here")
+    said(settled, "replace", "there", "here", "--yes", "--by", "lead")
+    said(settled, "undo", "2", "--by", "lead")
+    assert "3 doubt: words" in said(settled, "flagged").replace("  ", " ").strip()
+    assert "s01e01/s01e01_0004000" in said(settled, "flagged", "doubt: words")
+    said(settled, "speaker", "reyes", "pryce", "--yes", "--by", "lead")
+    said(settled, "send-back", "s01e01/s01e01_0000000", "--because", "typo", "--by", "lead")
+    listed = said(settled, "edits")
+    assert [line.split()[0] for line in listed.splitlines() if line.lstrip()[0].isdigit()] == ["5", "4", "3", "2", "1"]
+    assert "(undone by lead)" in listed
+    line = said(settled, "glossary")
+    assert '+mishearings = ["Coen", "cone"]' in line
+    assert "written: cone is Cohen misheard" in said(settled, "glossary", "--write", line.split()[0], "--by", "lead")
+    assert "nothing to list" in said(settled, "glossary")
+
+
 @pytest.mark.server
 def test_on_a_real_label_studio_one_answer_settles_three_places(show, work, three, bible, client, served):
     """Push, answer one of three, pull, push: the others carry the suggestion. Accept: all three are right. Undo."""
