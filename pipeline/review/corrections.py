@@ -6,6 +6,7 @@ a line that was split, or joined with its neighbour, is not a line of wrong word
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipeline.review.lines import INAUDIBLE, NOT_SPEECH, plain, punctuated
 from pipeline.schemas.captions import Asked, Line, ReviewDecision, TranscriptAnswer
@@ -26,6 +27,13 @@ class Left:
     speaker: str | None
     start: float
     judged: bool = True
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it has the machine's words, case and punctuation aside."""
+        if self.seen is None:
+            return False
+        return self.text == self.seen.text or bare(self.text) == bare(self.seen.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +125,16 @@ def _answered(text: str, heard: str, value: str) -> str:
     return " ".join([*words[: place[0]], punctuated(value, " ".join(words[slice(*place)])), *words[place[1] :]])
 
 
+@lru_cache(maxsize=1 << 16)
+def _spelt(word: str) -> str:
+    """A show says the same few thousand words over and over."""
+    return bare(word)
+
+
 def find(form: str, words: Sequence[str]) -> tuple[int, int] | None:
     """Where `form` first stands among `words`, case and punctuation aside; half-open."""
     wanted = bare(form).split()
-    spelt = [bare(word) for word in words]
+    spelt = [_spelt(word) for word in words]
     for first in range(len(words) - len(wanted) + 1 if wanted else 0):
         if spelt[first : first + len(wanted)] == wanted:
             return first, first + len(wanted)
@@ -130,6 +144,8 @@ def find(form: str, words: Sequence[str]) -> tuple[int, int] | None:
 def wording(lines: Sequence[Left]) -> Wording | None:
     """The words of a clip before and after; None where not one is different."""
     judged = [line for line in lines if line.judged]
+    if all(line.untouched for line in judged):  # As most clips are.
+        return None
     before = sorted((line for line in judged if line.seen), key=lambda line: line.seen.span.start if line.seen else 0)
     original = [
         (word, (line.seen.id, number))
@@ -138,7 +154,7 @@ def wording(lines: Sequence[Left]) -> Wording | None:
         for number, word in enumerate(line.seen.text.split())
     ]
     final = [word for line in judged for word in line.text.split()]
-    was, now = tuple(bare(word) for word, _ in original), tuple(bare(word) for word in final)
+    was, now = tuple(_spelt(word) for word, _ in original), tuple(map(_spelt, final))
     if was == now:
         return None
     return Wording(was, now, tuple(word for word, _ in original), tuple(final), tuple(place for _, place in original))

@@ -91,7 +91,7 @@ def heard(found: Iterable[Reading], names: Collection[str]) -> tuple[Heard, ...]
 def _heard(version: str, found: Sequence[Reading], names: Collection[str]) -> Heard:
     lines = [line for reading in found for line in reading.lines if line.judged]
     shown = [(line, line.seen) for line in lines if line.seen]
-    unchanged = sum(bare(line.text) == bare(seen.text) for line, seen in shown)
+    unchanged = sum(line.untouched for line, _ in shown)
     taken_out = sum(not line.text for line, _ in shown)
     spoken = [(line, seen) for line, seen in shown if line.text]
     named = [(line, seen) for line, seen in spoken if seen.speaker and line.speaker]
