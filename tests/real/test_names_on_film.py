@@ -7,6 +7,7 @@ from rapidfuzz.distance import Levenshtein
 
 from benchmarks.accuracy import plain
 from pipeline.models import weights
+from pipeline.models.disambiguation import draft, finish
 from pipeline.schemas.story import Bible, Character, KnownNames, SpokenNames
 from pipeline.schemas.timeline import Cuts, Episode, Shot, Span
 from pipeline.steps import step2_transcript_base, step2_transcript_disambiguate
@@ -38,10 +39,8 @@ def settle(work, video, truth, bible, **settings):
         step1_scenes=Cuts(seconds=truth["duration"], has_audio=True, shots=shots),
         step2_bible=SpokenNames.project(bible),
     )
-    settled = step2_transcript_disambiguate.run(
-        step2_transcript_disambiguate.Config(), work, step2_transcript_base=heard, step2_bible=KnownNames.project(bible)
-    )
-    return heard, settled
+    made = draft(heard, KnownNames.project(bible), step2_transcript_disambiguate.Config().rules)
+    return heard, finish(made, {}, None)
 
 
 def words_of(segments):
