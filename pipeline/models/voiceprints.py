@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pipeline.models.weights import Content, Packaged, assemble
 from pipeline.schemas.timeline import Span, Word
 from pipeline.schemas.voices import Voiceprint
+from pipeline.schemas.weights import FOLDER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,8 +51,10 @@ WINDOW_FRAMES, HOP, FFT = 160, 160, 400
 """GE2E hears 1.6 s at once: frames of 25 ms every 10 ms in 40 mel bands (section 3.1 of the paper)."""
 STEP_FRAMES = 80
 """Windows overlap by half, as in the paper's section 3.2."""
-LOUDNESS = 10 ** (-30 / 20)
-"""Root mean square that quiet speech is raised to, for its mel bands are not logarithmic: they know how loud it is."""
+LOUDNESS = 10 ** (-23 / 20)
+"""Root mean square that all speech is brought to, as on air (EBU R 128). The model's mel bands are not logarithmic: a
+whisper and a shout of one person would be two voices. Its authors only raise what is quieter than -30 dB; film and reel
+are grouped worse that way (benchmarks/speakers.py)."""
 SILENCE = 1e-4
 """Root mean square below which there is nothing to hear: 3 steps of 16 bits."""
 
@@ -108,7 +111,7 @@ def listening(model: str, revision: str | None, cache: Path) -> Iterator[Listen]
 
     if model in PACKAGED:
         if revision is not None:
-            raise ValueError(f"model {model!r} does not come from the hub and has no revisions: take out `revision`")
+            raise ValueError(f"voice model {model!r} comes in a package and has no revisions: take out `revision`")
         file = assemble(model, PACKAGED[model], cache) / "pretrained.pt"
         state = torch.load(file, map_location="cpu", weights_only=True)["model_state"]
         yield ge2e(state)
@@ -136,7 +139,7 @@ def ge2e(state: dict[str, Tensor]) -> Listen:
 
     def listen(samples: Samples) -> Vectors:
         with torch.inference_mode():
-            waveform = torch.from_numpy(_filled(_raised(samples), WINDOW_FRAMES * HOP)).to(device)
+            waveform = torch.from_numpy(_filled(_levelled(samples), WINDOW_FRAMES * HOP)).to(device)
             spectrum = torch.stft(waveform, FFT, HOP, window=hann, pad_mode="constant", return_complex=True)
             bands = spectrum.abs().square().T @ mel  # (frames, mel bands)
             windows = torch.stack([bands[at : at + WINDOW_FRAMES] for at in _starts(len(bands))])
@@ -151,10 +154,12 @@ def xvector(model: str, revision: str | None) -> Listen:
     import torch
     from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
 
-    where = str(Path(model).expanduser()) if model.startswith(("/", "./", "../", "~")) else model
+    local = model.startswith(FOLDER)
+    where = str(Path(model).expanduser()) if local else model
+    commit = None if local else revision  # A folder's revision is the digest of its files, which no loader knows.
     try:
-        prepare = AutoFeatureExtractor.from_pretrained(where, revision=revision)  # type: ignore[no-untyped-call]
-        network = AutoModelForAudioXVector.from_pretrained(where, revision=revision)
+        prepare = AutoFeatureExtractor.from_pretrained(where, revision=commit)  # type: ignore[no-untyped-call]
+        network = AutoModelForAudioXVector.from_pretrained(where, revision=commit)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
@@ -179,11 +184,11 @@ def _prepared(prepare: Callable[..., Any], samples: Samples, device: str) -> Any
     return prepare(filled, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").to(device)
 
 
-def _raised(samples: Samples) -> Samples:
+def _levelled(samples: Samples) -> Samples:
     import numpy as np
 
     level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    return samples * np.float32(max(1.0, LOUDNESS / max(level, SILENCE)))
+    return samples * np.float32(LOUDNESS / max(level, SILENCE))
 
 
 def _filled(samples: Samples, least: int) -> Samples:

@@ -16,11 +16,14 @@ from pipeline.media import audio
 from pipeline.models import voiceprints
 from pipeline.schemas.timeline import Episode, Transcript
 from pipeline.schemas.voices import Voiceprint, Voiceprints
+from pipeline.schemas.weights import Weights
 
 
-class Config(StepConfig):
+class Config(StepConfig, Weights):
     model: str = Field(default=voiceprints.GE2E, description="ge2e (from a package), a name on the hub, or a folder")
-    revision: str | None = Field(default=None, description="a commit on the hub")
+
+    def repository(self) -> str | None:
+        return None if self.model in voiceprints.PACKAGED else super().repository()
 
 
 @step(version=1, per="episode", device="cuda")

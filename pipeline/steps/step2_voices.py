@@ -19,9 +19,12 @@ from pipeline.schemas.story import KnownNames
 from pipeline.schemas.timeline import Segment, Transcript
 from pipeline.schemas.voices import ReviewedSpeakers, VoiceLine, Voiceprint, Voiceprints, Voices
 
+OVERLAP = 0.2
+"""A line that shares so much of its time with a neighbour sounds like both."""
+
 
 class Config(StepConfig):
-    alike: float = Field(default=0.35, ge=-1, le=1, description="Groups of lines so alike in voice are one person's.")
+    alike: float = Field(default=0.3, ge=-1, le=1, description="Groups of lines so alike in voice are one person's.")
     founding_seconds: float = Field(default=1.0, ge=0, description="Shorter turns join a voice, they found none.")
     least_alike: float = Field(default=0.3, ge=-1, le=1, description="A short turn less like all voices has none.")
     steadiness: float = Field(default=0.6, ge=-1, le=1, description="In a line less like itself, two people speak.")
@@ -86,14 +89,17 @@ def named(
 
 
 def _lines(config: Config, segments: Sequence[Segment], prints: Sequence[Voiceprint]) -> list[voices.Line]:
-    goes_on = [False, *(speaking.goes_on(before, after) for before, after in pairwise(segments))]
+    goes_on = [False, *(speaking.goes_on(before, after) for before, after in pairwise(segments))][: len(segments)]
+    neighbours = [(*segments[max(0, i - 1) : i], *segments[i + 1 : i + 2]) for i in range(len(segments))]
     return [
         voices.Line(
             segment=segment.id,
             vector=one.vector,
             seconds=one.seconds,
             goes_on=on,
-            overlap="overlap" in segment.marks or (one.steadiness is not None and one.steadiness < config.steadiness),
+            overlap="overlap" in segment.marks
+            or (one.steadiness is not None and one.steadiness < config.steadiness)
+            or any(segment.span.overlap(other.span) > OVERLAP * segment.span.seconds for other in beside),
         )
-        for segment, one, on in zip(segments, prints, goes_on, strict=False)
+        for segment, one, on, beside in zip(segments, prints, goes_on, neighbours, strict=True)
     ]
