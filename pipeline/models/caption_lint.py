@@ -42,6 +42,7 @@ PENALTY = {
     "absent character": 0.7,
     "identity leakage": 0.9,
     "boilerplate opening": 0.9,
+    "shared opening": 0.95,
     "length": 0.9,
 }
 """What is left of a caption's score for each kind of fault that it has."""
@@ -179,4 +180,4 @@ def _openings(captions: Sequence[Caption]) -> Iterator[tuple[str, Finding]]:
     for clip, opening in openings.items():
         if opening and often[opening] > OPENING_SHARE * len(captions):
             what = f"{often[opening]} of {len(captions)} captions begin with “{opening}”"
-            yield clip, Finding("boilerplate opening", what)
+            yield clip, Finding("shared opening", what)

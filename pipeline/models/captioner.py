@@ -64,14 +64,8 @@ class Facts(Record):
 
 def write(facts: Facts) -> Caption:
     """The caption of one clip."""
-    quotes: list[Quote] = []
-    sentences = [*_picture(facts), *_people(facts)]
-    last: Said | None = None
-    for said in facts.said:
-        quote = Quote(segment=said.segment, speaker=_name(said), text=_quotable(said.text))
-        sentences.append(_line(said, last, quote, facts))
-        quotes.append(quote)
-        last = said
+    sentences = [*_picture(facts), *_people(facts), *(sentence(facts, index) for index in range(len(facts.said)))]
+    quotes = [_quote(said) for said in facts.said]
     if not quotes:
         silent = ("No one speaks.", "Nobody speaks.", "There is no dialogue.", "Not a word is spoken.")
         sentences.append(_pick(facts.clip, "silence", silent) if facts.has_sound else "There is no sound.")
@@ -81,20 +75,32 @@ def write(facts: Facts) -> Caption:
         text=" ".join(sentences),
         quotes=tuple(quotes),
         characters=tuple(dict.fromkeys(person.id for person in people)),
-        score=_score(facts),
+        score=round(UNSEEN_SCORE * heard(facts), 4),
         notes=facts.unsettled,
     )
+
+
+def sentence(facts: Facts, index: int) -> str:
+    """The sentence that carries one line of the dialogue."""
+    said = facts.said[index]
+    return _line(said, facts.said[index - 1] if index else None, _quote(said), facts)
+
+
+def heard(facts: Facts) -> float:
+    """How sure the words and those who say them are, 0 to 1."""
+    sure = fmean(said.sure for said in facts.said) if facts.said else 1.0
+    return sure * (1 if all(said.speaker for said in facts.said) else UNNAMED_SCORE)
+
+
+def measured(facts: Facts) -> str:
+    """The shots in plain words, for who should know what was measured: `A close-up in dim light, the camera still.`"""
+    plain = facts.model_copy(update={"place": None})
+    return " ".join([*_picture(plain), *_people(plain.model_copy(update={"said": ()}))])
 
 
 def _pick(clip: str, about: str, choices: Sequence[str]) -> str:
     """One of `choices`, always the same for the same clip and subject."""
     return choices[int.from_bytes(hashlib.sha256(f"{clip} {about}".encode()).digest()[:4]) % len(choices)]
-
-
-def _score(facts: Facts) -> float:
-    heard = fmean(said.sure for said in facts.said) if facts.said else 1.0
-    named = all(said.speaker for said in facts.said)
-    return round(UNSEEN_SCORE * heard * (1 if named else UNNAMED_SCORE), 4)
 
 
 # The picture
@@ -178,6 +184,10 @@ def _people(facts: Facts) -> list[str]:
 
 
 # The dialogue
+
+
+def _quote(said: Said) -> Quote:
+    return Quote(segment=said.segment, speaker=_name(said), text=_quotable(said.text))
 
 
 def _name(said: Said) -> str:

@@ -21,8 +21,20 @@ class Quote(Record):
     text: str
 
 
+class Observed(Record):
+    """What a model saw and heard in a clip apart from its caption, in a few words each; `sounds` are no speech."""
+
+    shot: str
+    camera: str
+    light: str
+    sounds: str
+
+
 class Caption(Record):
-    """One paragraph for one clip; every quote's text stands in `text`, each once, in this order."""
+    """One paragraph for one clip; every quote's text stands in `text`, each once, in this order.
+
+    `short` says the same in a sentence or two, where that was asked for.
+    """
 
     clip: str
     text: str
@@ -30,6 +42,9 @@ class Caption(Record):
     characters: tuple[str, ...]
     score: Probability
     notes: tuple[str, ...] = ()
+    # Left out where no model looked, so that captions from measured facts keep their bytes.
+    short: str = Field(default="", exclude_if=lambda short: not short)
+    observed: Observed | None = Field(default=None, exclude_if=lambda observed: observed is None)
 
 
 class Captions(Record):

@@ -1,36 +1,63 @@
 """step2-caption: one paragraph for each clip: how it is shot and lit, where it is, who speaks, and what they say.
 
 `backend = "facts"` writes it from what the steps before measured and settled. It needs no GPU, and invents nothing.
+`backend = "vlm"` asks a model that sees, and hears if it can: it is told the scene's cast, the place and the true
+dialogue, whose words it cannot change. What looks wrong is asked once more, then marked for the reviewer, and kept.
 """
 
-from collections.abc import Mapping, Sequence
-from statistics import fmean
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from pipeline.engine.step import StepConfig, step
 from pipeline.engine.work import Workspace
-from pipeline.models.captioner import Facts, Look, Person, Said, write
-from pipeline.models.speaking import mentions
+from pipeline.media import excerpts
+from pipeline.models import caption_asks, captioning
+from pipeline.models.caption_asks import Style
+from pipeline.models.caption_facts import gather
+from pipeline.models.caption_lint import Finding, Rules, lint, marked
+from pipeline.models.captioner import Facts, write
+from pipeline.models.vlm import Part, Sound, Video, Vlm
 from pipeline.schemas.captions import Caption, Captions
 from pipeline.schemas.story import Bible, SceneContexts, SettledTranscript, ShotReferences
-from pipeline.schemas.timeline import Clip, Scenes, Segment
-
-NOT_QUOTED = frozenset({"hallucination", "loop", "no-speech"})
-"""Marks of a segment that was probably never said."""
+from pipeline.schemas.timeline import Clip, Scenes, Span
+from pipeline.schemas.weights import Choice
 
 
 class Config(StepConfig):
-    backend: Literal["facts"] = "facts"
+    backend: Literal["facts", "vlm"] = "facts"
     describe_looks: bool = Field(
         default=False,
         description="Repeat the bible's looks with each speaker. What every caption says, a trigger loses.",
     )
     name_places: bool = Field(default=True, description="Say where a clip plays, where that is known.")
+    shortest: int = Field(default=6, ge=0, description="Words; shorter captions are marked.")
+    longest: int = Field(default=220, ge=1, description="Words; longer captions are marked.")
+    models: tuple[Choice, ...] = Field(default=(), description="Asked if vlm: the first that can be had writes.")
+    rules: str = Field(default=caption_asks.RULES, description="What a model is told of all captions.")
+    style: Style = Field(default="paragraph", description="How long a model's caption is, and of what form.")
+    with_short: bool = Field(default=False, description="A second caption of a sentence or two, for each clip.")
+    examples: tuple[str, ...] = Field(default=(), description="Approved captions of this show, as models to follow.")
+    examples_shown: int = Field(default=3, ge=0, description="Of these, as many as are most like the clip.")
+    frames: int = Field(default=32, ge=1, description="Of a clip that a model is shown, at most.")
+    frames_per_second: float = Field(default=4, gt=0, description="That a model is shown, at most.")
+    frame_pixels: int = Field(default=200_704, ge=4096, description="Of each frame, at most; 448 x 448 without more.")
+    samples: int = Field(default=1, ge=1, description="Answers for each clip; more than one measures agreement.")
+    repair: bool = Field(default=True, description="Ask once more where the caption lint finds what can be mended.")
+
+    @property
+    def manner(self) -> captioning.Manner:
+        return captioning.Manner(
+            instructions=f"{self.rules}\n{caption_asks.STYLES[self.style]}",
+            shown=self.model_dump(include={"frames", "frames_per_second", "frame_pixels"}),
+            with_short=self.with_short,
+            samples=self.samples,
+            repair=self.repair,
+        )
 
 
-@step(version=1)
+@step(version=2)
 def run(
     config: Config,
     work: Workspace,
@@ -42,93 +69,71 @@ def run(
     step2_bible: Bible,
 ) -> Captions:
     facts = gather(
-        config, step1_scenes, step2_transcript_disambiguate, step2_shot_reference, step2_scene_context, step2_bible
+        step1_scenes,
+        step2_transcript_disambiguate,
+        step2_shot_reference,
+        step2_scene_context,
+        step2_bible,
+        describe_looks=config.describe_looks and config.backend == "facts",
+        name_places=config.name_places,
     )
-    captions = work.memo(Caption).fill(
-        [each.model_dump(mode="json") for each in facts], lambda indexes: (write(facts[index]) for index in indexes)
-    )
+    about = captioning.about(facts, step1_scenes, step2_scene_context)
+
+    def faults(captions: Sequence[Caption]) -> dict[str, tuple[Finding, ...]]:
+        return lint(captions, about, step2_bible, Rules(config.shortest, config.longest))
+
+    vlm = open_model(config, work)
+    if vlm is None:
+        captions = by_facts(work, facts)
+    else:
+        briefs = captioning.briefs(
+            facts, step1_scenes, step2_scene_context, step2_bible, config.examples, config.examples_shown
+        )
+        captions, usage = captioning.write_all(
+            work,
+            vlm,
+            briefs,
+            [clip.video.digest for clip in step1_scenes.clips],
+            lambda indexes: perceived(config, work, vlm, [step1_scenes.clips[index] for index in indexes]),
+            config.manner,
+            faults,
+        )
+        work.report(**usage.figures())
+    found = faults(captions)
+    captions = [marked(caption, found.get(caption.clip, ())) for caption in captions]
     work.report(
         captions=len(captions),
         without_dialogue=sum(not caption.quotes for caption in captions),
         unnamed_speakers=sum(said.speaker is None for each in facts for said in each.said),
+        with_faults=len(found),
     )
-    return Captions(episode=step1_scenes.episode, backend=config.backend, captions=tuple(captions))
+    backend = config.backend if vlm is None else f"vlm {vlm.name} {vlm.revision}"
+    return Captions(episode=step1_scenes.episode, backend=backend, captions=tuple(captions))
 
 
-def gather(
-    config: Config,
-    scenes: Scenes,
-    transcript: SettledTranscript,
-    references: ShotReferences,
-    contexts: SceneContexts,
-    bible: Bible,
-) -> list[Facts]:
-    """What is known of each clip, in the order of the clips."""
-    people = {
-        character.id: Person(
-            id=character.id, name=character.short, looks=character.looks if config.describe_looks else ""
-        )
-        for character in bible.characters
-    }
-    looks = {
-        reference.shot: Look(
-            **reference.model_dump(include={"scale", "camera", "heading", "brightness", "warmth", "faces"})
-        )
-        for reference in references.shots
-    }
-    names = {place.id: place.name for place in bible.places}
-    places = {context.scene: names.get(context.place or "") for context in contexts.scenes if config.name_places}
-    spoken_to = _spoken_to(transcript.segments, bible, people)
-    open_segments = [doubt.segment for doubt in transcript.doubts if doubt.kind == "text"]
-    found = []
-    for clip in scenes.clips:
-        heard = [(segment, text) for segment in transcript.segments if (text := _heard(clip, segment))]
-        said = tuple(
-            Said(
-                segment=segment.id,
-                text=text,
-                speaker=people.get(segment.speaker or ""),
-                spoken_to=spoken_to.get(segment.id),
-                sure=round(fmean(word.probability for word in segment.words), 3),
-            )
-            for segment, text in heard
-            if not NOT_QUOTED & set(segment.marks)
-        )
-        found.append(
-            Facts(
-                clip=clip.id,
-                looks=tuple(looks[shot] for shot in clip.shots if shot in looks),
-                place=places.get(clip.scene),
-                said=said,
-                has_sound=clip.audio is not None,
-                unsettled=tuple(_unsettled(heard, said, open_segments)),
-            )
-        )
-    return found
+def open_model(config: Config, work: Workspace) -> Vlm | None:
+    if config.backend == "facts":
+        return None
+    from pipeline.models import vlm_chain
+
+    return vlm_chain.opened(work, config.models)
 
 
-def _heard(clip: Clip, segment: Segment) -> str:
-    return " ".join(word.text for word in segment.words if clip.span.holds(word.span.middle))
+def by_facts(work: Workspace, facts: Sequence[Facts]) -> list[Caption]:
+    return work.memo(Caption).fill(
+        [each.model_dump(mode="json") for each in facts], lambda indexes: (write(facts[index]) for index in indexes)
+    )
 
 
-def _spoken_to(segments: Sequence[Segment], bible: Bible, people: Mapping[str, Person]) -> dict[str, Person]:
-    """The person each line is said to, where it names just one."""
-    found: dict[str, set[str]] = {}
-    for mention in mentions(segments, bible.characters):
-        if mention.how == "addressed" and segments[mention.segment].speaker != mention.character:
-            found.setdefault(segments[mention.segment].id, set()).add(mention.character)
-    return {segment: people[min(ids)] for segment, ids in found.items() if len(ids) == 1}
-
-
-def _unsettled(heard: Sequence[tuple[Segment, str]], said: Sequence[Said], open_segments: Sequence[str]) -> list[str]:
-    notes = []
-    if questions := sum(open_segments.count(segment.id) for segment, _ in heard):
-        notes.append(f"open questions about words: {questions}")
-    if unnamed := sum(each.speaker is None for each in said):
-        notes.append(f"lines whose speaker is not known: {unnamed} of {len(said)}")
-    notes += [
-        f'not quoted ({", ".join(segment.marks)}): "{text}"'
-        for segment, text in heard
-        if NOT_QUOTED & set(segment.marks)
-    ]
-    return notes
+def perceived(config: Config, work: Workspace, vlm: Vlm, clips: Sequence[Clip]) -> Iterator[Sequence[Part]]:
+    """Of each clip, just what will be trained on: its frames at even times and its sound, if the model takes them."""
+    for clip in clips:
+        whole = [Span(start=0, end=clip.span.seconds)]
+        rate, most, pixels = config.frames_per_second, config.frames, config.frame_pixels
+        (excerpt,) = excerpts.excerpts(work.open(clip.video), whole, rate, most, pixels)
+        parts: list[Part] = []
+        if vlm.sees and len(excerpt.frames):
+            parts.append(Video(excerpt.frames, excerpt.fps))
+        if vlm.hears and clip.audio is not None:
+            parts.append(Sound(excerpt.samples))
+        yield parts

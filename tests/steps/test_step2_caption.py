@@ -1,9 +1,12 @@
 import re
+import subprocess
 
 import pytest
 
 from pipeline.engine.records import File
 from pipeline.models.quoting import unmatched
+from pipeline.models.vlm import SOUND_HZ, Sound, Video
+from pipeline.models.vlm_fake import FakeVlm
 from pipeline.schemas.story import (
     Bible,
     Candidate,
@@ -160,3 +163,36 @@ def test_new_looks_caption_nothing_again_unless_captions_tell_them(work, inputs)
     before = memo_entries(work)
     captions(work, changed, describe_looks=True)
     assert len(memo_entries(work) - before) == 1
+
+
+def test_a_model_sees_and_hears_just_the_clip_and_its_caption_is_linted(work, inputs, tmp_path, monkeypatch):
+    made = tmp_path / "clip.mp4"
+    colours = "color=red:s=64x36:r=24:d=1[a];color=blue:s=64x36:r=24:d=2[b];[a][b]concat"
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=3"]
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", colours, *sound, "-shortest", str(made)], check=True)
+    video = work.store.put_file(made)
+    given = inputs()
+    clips = tuple(clip.model_copy(update={"video": video}) for clip in given["step1_scenes"].clips)
+    given["step1_scenes"] = given["step1_scenes"].model_copy(update={"clips": clips})
+    seen = {"characters": [], "shot": "close-up", "camera": "static", "light": "dim", "sounds": "a tone"}
+    vlm = FakeVlm(lambda _: seen | {"caption": "Reyes meets Miller and asks, [1]. Nobody moves."}, name="big")
+    monkeypatch.setattr(step2_caption, "open_model", lambda config, work: vlm)
+    made = step2_caption.run(Config(backend="vlm", frames_per_second=2, repair=False), work, **given)
+    assert made.backend == "vlm big 0"
+    first, last = made.captions[0], made.captions[3]
+    assert first.text.startswith('Reyes meets Miller and asks, "Any sign, Pryce?" Nobody moves.')
+    assert first.notes[-1].startswith("unknown name: “Miller”")
+    assert last.text == "Reyes meets Miller and asks. Nobody moves."
+    shown = next(part for part in vlm.asked[0].parts if isinstance(part, Video))
+    assert (len(shown.frames), shown.fps) == (6, 2)
+    red, blue = shown.frames[0].mean(axis=(0, 1)), shown.frames[2].mean(axis=(0, 1))
+    assert [round(value / 255) for value in (*red, *blue)] == [1, 0, 0, 0, 0, 1]
+    heard = [[part for part in request.parts if isinstance(part, Sound)] for request in vlm.asked]
+    assert [len(parts) for parts in heard] == [1, 1, 1, 0]
+    assert len(heard[0][0].samples) == 3 * SOUND_HZ
+
+
+def test_the_bundled_way_of_facts_is_linted_too(work, inputs):
+    short = captions(work, inputs(), longest=7)
+    assert all(caption.notes[-1].startswith("length: ") for caption in short)
+    assert {caption.text for caption in short} == {caption.text for caption in captions(work, inputs())}
