@@ -216,7 +216,8 @@ def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Mat
     assert isinstance(config, step2_reviewed.Config)
     edits, names = show.edits(), {character.id: character.short for character in bible.characters}
     transcripts = {material.episode: material.transcript for material in made}
-    suggested = fixes.by_episode(fixes.suggestions(transcripts, decided, edits, names=names))
+    voices = fixes.voices_of(record("step2-voices", SHOW) if ("step2-voices", SHOW) in what.outputs else None)
+    suggested = fixes.by_episode(fixes.suggestions(transcripts, decided, edits, voices, names))
     materials = [
         replace(
             material,

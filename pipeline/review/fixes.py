@@ -4,38 +4,21 @@ Doubts are the same where the same words were heard in the same kind of place (`
 speaks. A suggestion is only for places that nobody has answered: it never touches what a person has said of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from pipeline.engine import fingerprint
-from pipeline.review import corrections, desk
-from pipeline.review.accounts import age
-from pipeline.review.claims import edited
-from pipeline.review.lines import MARKS, plain, punctuated
+from pipeline.review import desk
+from pipeline.review.lines import MARKS, punctuated
 from pipeline.review.panels import clock
+from pipeline.review.settlements import Class, Settlement, class_of, settlements
 from pipeline.review.verdicts import kind_of, skipped
-from pipeline.schemas.captions import Asked, ReviewDecision, TranscriptAnswer
+from pipeline.schemas.captions import ReviewDecision
 from pipeline.schemas.edits import BatchEdit, EditPlace, Origin
 from pipeline.schemas.story import UNKNOWN, Doubt, SettledTranscript
 from pipeline.schemas.timeline import Segment
+from pipeline.schemas.voices import Voices
 from pipeline.schemas.wording import bare
-
-Class = tuple[str, str, str]
-"""What one answer settles: the kind of doubt, the words heard (bare; none for a voice), the context or the voice."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """A doubt that a person settled. `place` is the episode and the second of it; `heard` and `value` as written."""
-
-    of: Class
-    heard: str
-    value: str
-    by: str
-    at: datetime
-    key: str
-    place: tuple[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +86,12 @@ def suggestions(
     return sorted(made, key=lambda group: (-len(group.suggestions), group.heard, group.id))
 
 
+def voices_of(voices: Voices | None) -> dict[str, str]:
+    """The voice of each line, by the line's id; none for those that are not said in one voice alone."""
+    lines = [line for its in voices.lines.values() for line in its] if voices else []
+    return {line.segment: line.voice for line in lines if line.voice is not None and not line.overlap}
+
+
 def by_episode(groups: Sequence[Group]) -> dict[str, tuple[Suggestion, ...]]:
     """The suggestions of each episode that has some."""
     found: dict[str, tuple[Suggestion, ...]] = {}
@@ -110,46 +99,6 @@ def by_episode(groups: Sequence[Group]) -> dict[str, tuple[Suggestion, ...]]:
         episode = suggestion.place.episode
         found[episode] = (*found.get(episode, ()), suggestion)
     return found
-
-
-def settlements(
-    transcripts: Mapping[str, SettledTranscript],
-    decisions: Sequence[ReviewDecision],
-    voices: Mapping[str, str] | None = None,
-) -> Iterator[Settlement]:
-    """Every doubt that somebody settled, by an answer or by hand; of each person's answers to one place the newest."""
-    doubts = {episode: {doubt.id: doubt for doubt in transcript.doubts} for episode, transcript in transcripts.items()}
-    of_line: dict[tuple[str, str], list[Doubt]] = {}
-    for episode, its in doubts.items():
-        for doubt in its.values():
-            of_line.setdefault((episode, doubt.segment), []).append(doubt)
-    latest: dict[tuple[str, str, str], Settlement] = {}
-    for decision in sorted(decisions, key=age):
-        answer = decision.answer
-        if not isinstance(answer, TranscriptAnswer) or skipped(decision):
-            continue
-        questions = corrections.questions(decision, doubts.get(decision.episode, {}))
-        for line in answer.seen:
-            for doubt in of_line.get((decision.episode, line.id), ()):
-                questions.setdefault(doubt.id, _asked(doubt))
-        for asked in questions.values():
-            value = _settled(answer, asked)
-            if value is None:
-                continue
-            now = doubts.get(decision.episode, {}).get(asked.doubt)
-            context = asked.context or (now.context if now and bare(now.heard) == bare(asked.heard) else "")
-            of = class_of(asked.kind, asked.heard, context, asked.segment, voices or {})
-            where = (decision.episode, asked.span.start)
-            made = Settlement(of, asked.heard, value, decision.by, decision.at, decision.key, where)
-            latest[decision.episode, asked.doubt, decision.by] = made
-    yield from latest.values()
-
-
-def class_of(kind: str, heard: str, context: str, segment: str, voices: Mapping[str, str]) -> Class:
-    """Which doubts are the same: a voice's are, whatever it says."""
-    if kind == "speaker":
-        return (kind, "", f"voice {voices[segment]}" if segment in voices else context)
-    return (kind, bare(heard), context)
 
 
 class _Seen:
@@ -179,38 +128,6 @@ class _Seen:
                 for other in self._refused.get(where, ())
             )
         )
-
-
-def _settled(answer: TranscriptAnswer, asked: Asked) -> str | None:
-    """What a person said of a doubt: an edit by hand goes before the answer that was picked; None where nothing."""
-    seen = next((line for line in answer.seen if line.id == asked.segment), None)
-    line = next((line for line in answer.lines if line.id == asked.segment), None)
-    picked = answer.answers.get(asked.doubt)
-    if asked.kind == "speaker":
-        named = line.speaker if seen and line and line.speaker != seen.speaker else picked
-        return None if named == UNKNOWN else named
-    by_hand = edited(seen, line) if seen else None
-    if seen is None or by_hand is None:
-        return picked
-    return _in_place_of(asked.heard, plain(seen.text), by_hand)
-
-
-def _in_place_of(heard: str, before: str, after: str) -> str | None:
-    """The words that somebody put where `heard` stood; None where they stand still or more was rewritten with them."""
-    from difflib import SequenceMatcher
-
-    old, new = before.split(), after.split()
-    place = corrections.find(heard, old)
-    if place is None:
-        return None
-    matcher = SequenceMatcher(a=[bare(word) for word in old], b=[bare(word) for word in new], autojunk=False)
-    for tag, i, i_end, j, j_end in matcher.get_opcodes():
-        if tag == "replace" and i <= place[0] and place[1] <= i_end:
-            if i_end - i == j_end - j:
-                return " ".join(new[j + place[0] - i : j + place[1] - i])
-            if (i, i_end) == place:
-                return " ".join(new[j:j_end])
-    return None
 
 
 def _chosen(found: Sequence[Settlement], names: Mapping[str, str]) -> tuple[Settlement, str]:
@@ -269,17 +186,6 @@ def _worded(doubt: Doubt, heard: str, value: str) -> str:
 def _origin(chosen: Settlement) -> Origin:
     episode, second = chosen.place
     return Origin(key=chosen.key, by=chosen.by, at=chosen.at, episode=episode, seconds=second)
-
-
-def _asked(doubt: Doubt) -> Asked:
-    return Asked(
-        doubt=doubt.id,
-        kind=doubt.kind,
-        segment=doubt.segment,
-        span=doubt.span,
-        heard=doubt.heard,
-        context=doubt.context,
-    )
 
 
 def _core(text: str) -> str:
