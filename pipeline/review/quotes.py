@@ -45,7 +45,8 @@ def settled(
         caption = caption.model_copy(update={"characters": answer.characters})
         if edited:
             quotes = quotes_in(answer.text, lines, shown, names)
-            caption = caption.model_copy(update={"text": answer.text.strip(), "quotes": quotes})
+            # What a person wrote is the caption; a shorter one by a model would say something else.
+            caption = caption.model_copy(update={"text": answer.text.strip(), "quotes": quotes, "short": ""})
     new: dict[str, Quote | None] = {}
     for quote in caption.quotes:
         if quote in shown and quote.segment in dialogue.touched:

@@ -76,10 +76,11 @@ def paragraph(caption: Caption) -> str:
 
 
 def tagged(caption: Caption) -> str:
-    """The four sections of the first LTX-2.0 trainers; captions keep no sounds or lettering apart: those say None."""
+    """The four sections of the first LTX-2.0 trainers. Sounds are told where a model heard them; lettering never is."""
     seen = requote(caption, {quote.segment: None for quote in caption.quotes}).text.strip()
     said = " ".join(f'{quote.speaker}: "{quote.text}"' for quote in caption.quotes)
-    return f"[VISUAL]: {seen or 'None'} [SPEECH]: {said or 'None'} [SOUNDS]: None [TEXT]: None"
+    sounds = caption.observed.sounds if caption.observed else ""
+    return f"[VISUAL]: {seen or 'None'} [SPEECH]: {said or 'None'} [SOUNDS]: {sounds or 'None'} [TEXT]: None"
 
 
 def rows(samples: Sequence[Sample], split: Literal["train", "holdout"]) -> str:

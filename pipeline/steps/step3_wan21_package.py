@@ -6,7 +6,7 @@ lists expect the zip unpacked into `clips/` beside them.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ from pipeline.media import wan21_files
 from pipeline.media.sample_config import SampleConfig
 from pipeline.media.samples import keep_text, make, side_files
 from pipeline.models.quoting import requote
-from pipeline.schemas.captions import Reviewed
+from pipeline.schemas.captions import Caption, Reviewed
 from pipeline.schemas.datasets import Sample, Wan21Package
 from pipeline.schemas.timeline import Episode
 
@@ -35,11 +35,15 @@ class Config(SampleConfig):
     height: int = Field(default=480, ge=64, description="Pixels.")
     min_frames: int = Field(default=17, ge=5, description="Shorter clips are left out.")
     max_frames: int = Field(default=81, ge=5, description="Longer clips are cut to this many frames.")
+    captions: Literal["paragraph", "short"] = Field(
+        default="paragraph", description="short takes step2-caption's second caption, where there is one."
+    )
 
 
 @step(version=1, per="show")
 def run(config: Config, work: Workspace, *, episode: dict[str, Episode], step2_reviewed: Reviewed) -> Wan21Package:
-    samples, accounts = make(work, config, episode, step2_reviewed, requote)
+    write = short if config.captions == "short" else paragraph
+    samples, accounts = make(work, config, episode, step2_reviewed, requote, write)
     train = [sample for sample in samples if sample.split == "train"]
     if 2 * len(train) > FAL_MAX_FILES:
         work.log(f"fal takes {FAL_MAX_FILES} files in a zip, this one has {2 * len(train)}")
@@ -52,6 +56,15 @@ def run(config: Config, work: Workspace, *, episode: dict[str, Episode], step2_r
         package=work.keep(package),
         extras=tuple(keep_text(work, name, text) for name, text in sorted(extras(samples, config).items())),
     )
+
+
+def paragraph(caption: Caption) -> str:
+    return caption.text
+
+
+def short(caption: Caption) -> str:
+    """The model's short caption; the whole one where there is none, or a person has worded it."""
+    return caption.short or caption.text
 
 
 def extras(samples: Sequence[Sample], config: Config) -> dict[str, str]:

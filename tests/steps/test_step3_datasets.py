@@ -320,6 +320,29 @@ def test_the_tagged_form_keeps_speech_apart(work, episode):
     ]
 
 
+def observed(clip, **more):
+    seen = Observed(shot="close-up", camera="static", light="dim", sounds="rain on a roof")
+    return clip.model_copy(update={"caption": clip.caption.model_copy(update={"observed": seen, **more})})
+
+
+def test_sounds_that_a_model_heard_stand_in_their_section(work, episode):
+    e = episode()
+    made = ltx2(work, [observed(clip_of(e, Span(start=0, end=2), []))], [e], captions="tagged")
+    assert made.samples[0].caption.endswith("[SPEECH]: None [SOUNDS]: rain on a roof [TEXT]: None")
+
+
+@pytest.mark.parametrize(("form", "expected"), [("short", ["A street.", "A drawn street."]), ("paragraph", None)])
+def test_short_captions_are_taken_where_there_are_any(work, episode, form, expected):
+    e = episode()
+    clips = [clip_of(e, Span(start=0, end=2), []), clip_of(e, Span(start=2, end=4), [])]
+    reviewed = Reviewed(
+        clips=(observed(clips[0], short="A street."), clips[1]), left_out=(), subtitles=(), policy="reviewed-only"
+    )
+    config = step3_wan21_package.Config(width=96, height=64, preset="veryfast", holdout_share=0.0, captions=form)
+    made = step3_wan21_package.run(config, work, episode={e.id: e}, step2_reviewed=reviewed)
+    assert [sample.caption for sample in made.samples] == (expected or ["A drawn street."] * 2)
+
+
 def test_the_trigger_is_recorded_and_only_written_where_that_is_wanted(work, episode):
     e = episode()
     clips = [clip_of(e, Span(start=0, end=2), [])]
