@@ -19,7 +19,7 @@ from pipeline.media import ffmpeg
 from pipeline.media.cut import Cut, Source
 from pipeline.media.samples import assemble, plan
 from pipeline.models.quoting import requote
-from pipeline.schemas.captions import Caption, LeftOut, Quote, Reviewed, ReviewedClip
+from pipeline.schemas.captions import Caption, LeftOut, Observed, Quote, Reviewed, ReviewedClip
 from pipeline.schemas.timeline import Episode, Segment, Span, Word
 from pipeline.steps import step3_ltx2_data, step3_wan21_package
 
