@@ -334,7 +334,7 @@ def test_sounds_that_a_model_heard_stand_in_their_section(work, episode):
 @pytest.mark.parametrize(("form", "expected"), [("short", ["A street.", "A drawn street."]), ("paragraph", None)])
 def test_short_captions_are_taken_where_there_are_any(work, episode, form, expected):
     e = episode()
-    clips = [clip_of(e, Span(start=0, end=2), []), clip_of(e, Span(start=2, end=4), [])]
+    clips = [clip_of(e, Span(start=0, end=1.5), []), clip_of(e, Span(start=1.5, end=3), [])]
     reviewed = Reviewed(
         clips=(observed(clips[0], short="A street."), clips[1]), left_out=(), subtitles=(), policy="reviewed-only"
     )
