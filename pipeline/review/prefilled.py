@@ -87,8 +87,9 @@ def filled(fresh: ReviewTask, known: Settled) -> ReviewTask:
     told, picked = [], []
     for each in sorted(suggested, key=lambda each: (each.doubt.span.start, each.doubt.id)):
         told.append(f"Suggested: {each.said}")
-        slot = next((slot for slot, question in asked.items() if question.doubt == each.doubt.id), None)
-        if slot is not None:
+        slots = [slot for slot, question in asked.items() if question.doubt == each.doubt.id]
+        if slots:
+            slot = slots[0]
             asked[slot], data[f"{slot}_options"], label = _with_option(slot, asked[slot], data, each, labels)
             data[f"{slot}_ask"] += f" Suggested: {label}"
             picked.append(_choice(slot, label))
