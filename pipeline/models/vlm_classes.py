@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,11 @@ def opened(folder: Path, name: str, device: str) -> Checkpoint:
     cls = getattr(transformers, class_name(config, f"{name} in {folder}"))
     processor: Any = transformers.AutoProcessor.from_pretrained(str(folder), local_files_only=True)  # type: ignore[no-untyped-call]
     reasons: list[str] = []
-    if device == "cpu":
-        reasons.append("flash_attention_2 needs a GPU")
+    without = "needs a GPU" if device == "cpu" else "" if find_spec("flash_attn") else "is not installed (flash-attn)"
+    if without:
+        reasons.append(f"flash_attention_2 {without}")
     for attention in ATTENTIONS:
-        if (device == "cpu" and "flash" in attention) or ("sound" in attention and "audio_config" not in config):
+        if (without and "flash" in attention) or ("sound" in attention and "audio_config" not in str(config)):
             continue
         try:
             model = _loaded(cls, folder, device, attention)

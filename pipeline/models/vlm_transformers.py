@@ -48,9 +48,14 @@ def load(
     token holds two frames. Raises ValueError where the model cannot be opened.
     """
     checkpoint = vlm_classes.opened(Path(folder), name, device)
-    yield LocalVlm(name, revision, checkpoint, Budget(frames, frame_pixels, picture_pixels), batch_size)
+    vlm = LocalVlm(name, revision, checkpoint, Budget(frames, frame_pixels, picture_pixels), batch_size)
     del checkpoint
-    _free()
+    try:
+        yield vlm
+    finally:
+        # Whoever still holds the model by then shall not hold its weights.
+        del vlm.checkpoint
+        _free()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,7 @@ class LocalVlm:
             )
         grammar = xgrammar.contrib.hf.LogitsProcessor([self._grammar(row.request.schema) for row in rows])
         watch = Watch(self._quotes) if any(row.request.measured for row in rows) else None
-        dice = Dice([row.seed for row in rows], model.device)
+        dice = Dice([row.seed for row in rows], model.device) if any(row.seed is not None for row in rows) else None
         interleaving = {"use_audio_in_video": True} if rows[0].prepared.interleaved else {}
         with torch.inference_mode():
             output = model.generate(
