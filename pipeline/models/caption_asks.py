@@ -20,6 +20,7 @@ from pipeline.models.captioner import Facts
 from pipeline.models.vlm import Part, Request, Text
 from pipeline.schemas.captions import Caption, Observed, Quote
 from pipeline.schemas.story import Camera, ShotScale
+from pipeline.schemas.wording import SOMEONE
 
 Style = Literal["paragraph", "tagged", "short"]
 
@@ -132,7 +133,7 @@ def _clip(brief: Brief, findings: str) -> str:
     if facts.said:
         lines.append("What is said in this clip:")
         lines += [
-            f"[{number}] {said.speaker.name if said.speaker else 'someone'}: {said.text}"
+            f"[{number}] {said.speaker.name if said.speaker else SOMEONE}: {said.text}"
             for number, said in enumerate(facts.said, 1)
         ]
     else:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from pipeline.engine.records import Record
-from pipeline.models.quoting import worded
 from pipeline.schemas.captions import Caption, Quote
 from pipeline.schemas.story import Camera, Heading
 from pipeline.schemas.timeline import Probability
+from pipeline.schemas.wording import SOMEONE, quotable
 
 DARK, DIM, BRIGHT = 0.12, 0.3, 0.6
 """Mean brightness of a picture, 0 to 1, up to which it is dark or dim, and from which it is bright."""
@@ -187,17 +187,11 @@ def _people(facts: Facts) -> list[str]:
 
 
 def _quote(said: Said) -> Quote:
-    return Quote(segment=said.segment, speaker=_name(said), text=_quotable(said.text))
+    return Quote(segment=said.segment, speaker=_name(said), text=quotable(said.text))
 
 
 def _name(said: Said) -> str:
-    """No face found does not mean that nobody is seen: an unknown speaker is someone, not an unseen voice."""
-    return said.speaker.name if said.speaker else "someone"
-
-
-def _quotable(text: str) -> str:
-    """The words as heard, without a pause mark at their end, which would run into the closing quotation mark."""
-    return worded(text).rstrip(",;: ")
+    return said.speaker.name if said.speaker else SOMEONE
 
 
 def _line(said: Said, last: Said | None, quote: Quote, facts: Facts) -> str:

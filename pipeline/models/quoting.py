@@ -19,11 +19,6 @@ _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Mme|Dr|Prof|St|Sgt|Lt|Capt|Col|Gen|R
 _JOINT = re.compile(r"\s*[,;]?\s*(?:(?:and|but|then|while|to which)\s+)*")
 
 
-def worded(text: str) -> str:
-    """`text` as it can stand between double quotation marks: its own become single ones."""
-    return re.sub('["“”„]', "'", text)
-
-
 def requote(caption: Caption, lines: Mapping[str, Quote | None]) -> Caption:
     """Put `lines` (by segment id) in place of the quotes; None takes out the sentence that carries one.
 

@@ -8,15 +8,13 @@ from pipeline.review.carry import agreement
 from pipeline.review.lines import Dialogue, plain
 from pipeline.schemas.captions import Caption, CaptionAnswer, Quote, TranscriptAnswer
 from pipeline.schemas.timeline import Clip, Segment, Span
+from pipeline.schemas.wording import SOMEONE, quotable
 
 Requote: TypeAlias = Callable[[Caption, Mapping[str, Quote | None]], Caption]
 """`pipeline.models.quoting.requote`: replaces the lines that a caption quotes; None takes one out."""
 
 SAME_LINE = 0.6
 """A quotation is a line's if this much of their letters agrees, else it quotes something else (a sign, a letter)."""
-
-UNSEEN = "an unseen voice"
-"""How a caption names a speaker whom nobody knows."""
 
 SILENCE = re.compile(
     r"\s*(?:No one speaks|Nobody speaks|There is no dialogue|Not a word is spoken|There is no sound)\.(?=\s|$)"
@@ -82,7 +80,7 @@ def quotes_in(
             if best is None or agreement(best.text, words) < SAME_LINE:
                 continue
             known = unused.get(best.id)
-            speaker = known.speaker if known else names.get(best.speaker or "", UNSEEN)
+            speaker = known.speaker if known else names.get(best.speaker or "", SOMEONE)
             same = Quote(segment=best.id, speaker=speaker, text=words)
         unused.pop(same.segment, None)
         free.pop(same.segment, None)
@@ -98,6 +96,4 @@ def quoted(text: str) -> list[str]:
 def _quote(line: Segment, clip: Span, speaker: str, names: Mapping[str, str]) -> Quote:
     """The words of `line` that are heard in the clip, as a caption quotes them; "" names the line's own speaker."""
     text = " ".join(word.text for word in line.words if clip.holds(word.span.middle))
-    # Double marks would end the quotation, and a pause mark would run into its end.
-    text = re.sub('["“”„]', "'", text).rstrip(",;: ")
-    return Quote(segment=line.id, speaker=speaker or names.get(line.speaker or "", UNSEEN), text=text)
+    return Quote(segment=line.id, speaker=speaker or names.get(line.speaker or "", SOMEONE), text=quotable(text))

@@ -13,7 +13,7 @@ from pipeline.schemas.timeline import Probability, Segment, Span
 class Quote(Record):
     """A line spoken in a clip as the caption words it: `text` stands in the caption between quotation marks.
 
-    `speaker` is how the caption names who says it (a name, or words like "an unseen voice").
+    `speaker` is how the caption names who says it (a name, or words like "someone").
     """
 
     segment: str

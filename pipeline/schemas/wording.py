@@ -1,5 +1,9 @@
-"""New words for an old stretch of speech: unchanged words keep their times, changed ones share what is left."""
+"""New words for an old stretch of speech: unchanged words keep their times, changed ones share what is left.
 
+And how captions quote speech.
+"""
+
+import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import accumulate
@@ -32,6 +36,17 @@ def retimed(text: str, words: Sequence[Word], span: Span) -> tuple[Word, ...]:
         elif tag == "insert":
             found += _inserted(new[j:j_end], old, i, span, found)
     return tuple(found)
+
+
+SOMEONE = "someone"
+"""How a caption names a speaker whom nobody knows. No face found does not mean that nobody is seen."""
+
+
+def quotable(text: str) -> str:
+    """`text` as it can stand between double quotation marks: its own become single ones, and it ends without a pause
+    mark, which would run into the closing one.
+    """
+    return re.sub('["“”„]', "'", text).rstrip(",;: ")
 
 
 def bare(text: str) -> str:

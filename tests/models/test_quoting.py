@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.models.quoting import requote, unmatched, worded
+from pipeline.models.quoting import requote, unmatched
 from pipeline.schemas.captions import Caption, Quote
+from pipeline.schemas.wording import quotable
 
 
 def caption(text, *quotes):
@@ -96,7 +97,7 @@ def test_a_line_that_a_person_removed_is_reported_and_changes_nothing():
 
 
 def test_a_line_with_quotation_marks_of_its_own_can_be_quoted():
-    said = worded('And I said, "I\'m not afraid."')
+    said = quotable('And I said, "I\'m not afraid."')
     whole = caption(f'She says, "{said}" Rain.', ("a", "she", said))
     assert unmatched(whole) == ()
     assert requote(whole, {"a": None}).text == "Rain."

@@ -211,10 +211,10 @@ def test_a_speaker_changed_on_the_line_wins_over_the_answer_and_over_the_machine
     assert 'Cohen asks, "Are you doctor cone?" Cohen says, "I brought price."' in clip.caption.text
 
 
-def test_a_speaker_taken_away_leaves_an_unseen_voice():
+def test_a_speaker_taken_away_leaves_someone():
     clip = only_clip(KEEP, decision(0, transcript(0, (0, {"speaker": None}))))
     assert clip.lines[0].speaker is None
-    assert 'An unseen voice asks, "Are you' in clip.caption.text
+    assert 'Someone asks, "Are you' in clip.caption.text
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_a_new_line_ends_the_silence_of_a_machine_caption():
         machine = changed(captions=(*CAPTIONS[:2], silent))
         keep = CaptionAnswer(seen=silent.text, text=silent.text, verdict="keep")
         clip = only_clip(decision(2, keep), decision(2, transcript(2, add=[new])), machine=machine)
-        expected = 'The scene plays at Lantern Street. An unseen voice says, "Tom, wait".'
+        expected = 'The scene plays at Lantern Street. Someone says, "Tom, wait".'
         assert clip.caption.text == expected
 
 
