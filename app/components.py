@@ -5,13 +5,26 @@ import streamlit as st
 # st.html takes SVG out of what it is given; as an image, a drawing would lose the theme's colours and its hints.
 _drawing = st.components.v2.component(
     "dailies_drawing",
-    html="<div></div>",
+    html="<figure></figure>",
     css="""
-    div { color: var(--st-text-color); font-family: var(--st-font); }
+    figure { margin: 0; color: var(--st-text-color); font-family: var(--st-font); }
+    .bar { display: flex; gap: 2px; height: 10px; border-radius: 5px; overflow: hidden;
+           background: color-mix(in srgb, var(--st-text-color) 9%, transparent); }
+    .bar i { display: block; min-width: 3px; }
+    .key { display: flex; flex-wrap: wrap; gap: .2em 1.2em; margin-top: .6em; font-size: .87rem; }
+    .key span { display: inline-flex; align-items: center; gap: .4em; }
+    .key i { width: 9px; height: 9px; border-radius: 3px; }
+    .diff { font: .83rem/1.55 var(--st-code-font); border: 1px solid var(--st-border-color); border-radius: 8px;
+            padding: .6em 0; overflow-x: auto; white-space: pre; }
+    .diff div { padding: 0 1em; }
+    .diff .come { background: color-mix(in srgb, var(--st-green-color) 18%, transparent); }
+    .diff .gone { background: color-mix(in srgb, var(--st-red-color) 16%, transparent); }
+    .diff .where { opacity: .6; }
     """,
     js="""
     export default function ({ data, parentElement }) {
-      parentElement.querySelector("div").innerHTML = data.html
+      // The first div is Streamlit's own, which holds the styles too.
+      parentElement.querySelector("figure").innerHTML = data.html
     }
     """,
 )

@@ -4,5 +4,8 @@ import streamlit as st
 
 st.set_page_config(page_title="Dailies", page_icon=":material/movie:", layout="wide")
 
-overview = st.Page("views/overview.py", title="Overview", icon=":material/account_tree:", default=True)
-st.navigation([overview], position="top").run()
+pages = [
+    st.Page("views/overview.py", title="Overview", icon=":material/account_tree:", default=True),
+    st.Page("views/review.py", title="Review", icon=":material/rate_review:", url_path="review"),
+]
+st.navigation(pages, position="top").run()

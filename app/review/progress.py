@@ -1,0 +1,202 @@
+"""Review, progress: how far the reviewers are, where they work, and what goes to them and comes back."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from app import components, marks, shared, shell
+from app.review import pictures
+from pipeline import control
+from pipeline import desk as actions
+from pipeline.control import Desk, Job, Show
+from pipeline.quality import Progress, Quality
+
+DESK_SECONDS = 4.0  # pages that look at the same moment ask Label Studio once
+DRAFTS_SECONDS = 30.0  # only an export tells them, so they are asked for less often
+
+
+@st.cache_data(ttl=DESK_SECONDS, max_entries=8, show_spinner=False)
+def desk(folder: str, _show: Show) -> Desk:
+    return control.review_desk(_show)
+
+
+@st.cache_data(ttl=DRAFTS_SECONDS, max_entries=8, show_spinner=False)
+def drafts(folder: str, _show: Show) -> dict[str, int]:
+    return control.unsent(_show)
+
+
+def part(show: Show, told: Quality) -> bool:
+    """All of it. Returns whether something runs, so that the page looks again soon."""
+    jobs = control.latest_jobs(show)
+    with st.skeleton(height=90):
+        now = desk(str(show.folder), show)
+    standing(show, now, jobs)
+    projects(now, told)
+    waiting_column, drafts_column, done_column = st.columns(3, gap="medium")
+    with waiting_column:
+        waiting(show, told)
+    with drafts_column:
+        unsent(drafts(str(show.folder), show) if now.state == "ready" else None)
+    with done_column:
+        done(jobs)
+    return any(job.state == "running" for verb, job in jobs.items() if verb != "label-studio" or now.state == "down")
+
+
+def runs(jobs: Mapping[str, Job], verb: str) -> bool:
+    return verb in jobs and jobs[verb].state == "running"
+
+
+def standing(show: Show, now: Desk, jobs: Mapping[str, Job]) -> None:
+    """Whether reviewers can work, and the one thing to do about it."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
+        state, headline, detail = situation(now, jobs)
+        look = shared.REVIEW if state == "review" else shared.STATES[state]
+        st.badge(
+            {"ready": "open", "empty": "empty"}.get(now.state, "not running"),
+            icon=look.icon,
+            color=look.palette,
+            width="content",
+        )
+        with st.container(gap=None):
+            st.markdown(f"**{headline}**")
+            st.caption(marks.told(detail))
+        if now.state in ("down", "never started") and now.ours:
+            start(show, "label-studio", "Start Label Studio", ":material/play_arrow:", jobs, primary=True)
+        if now.state == "empty":
+            start(show, "push", "Push", ":material/upload:", jobs, primary=True)
+        if now.state == "ready":
+            start(show, "pull", "Pull", ":material/download:", jobs, hint="Fetch the answers as a new snapshot.")
+            start(
+                show, "push", "Push", ":material/upload:", jobs,
+                hint="Send what is new or changed. What people did is never touched.",
+            )  # fmt: skip
+
+
+def situation(now: Desk, jobs: Mapping[str, Job]) -> tuple[str, str, str]:
+    """(state, headline, detail): a server that is down is not a project that was never pushed."""
+    if now.state == "ready":
+        done, total = sum(link.done for link in now.links), sum(link.total for link in now.links)
+        return "review", f"{done} of {total} tasks are answered", f"Label Studio works at {now.url}"
+    if now.state == "empty":
+        return "missing", "Nothing was pushed yet", f"Label Studio works at {now.url} and has no tasks of this show."
+    if runs(jobs, "label-studio"):
+        return "running", "Label Studio is starting", "The first start takes about a minute."
+    if now.state == "never started":
+        return "missing", "Label Studio was never started here", now.problem
+    return "failed", "Label Studio does not answer", now.problem
+
+
+def start(
+    show: Show,
+    verb: str,
+    label: str,
+    icon: str,
+    jobs: Mapping[str, Job],
+    *,
+    primary: bool = False,
+    hint: str = "",
+) -> None:
+    """The button of a job; while it runs the button says so, and a second press would be the same job."""
+    busy = runs(jobs, verb)
+
+    def begin(person: str) -> str:
+        desk.clear()
+        control.start(show, verb, by=person)
+        return f"{label}: begun. It goes on when this page is closed."
+
+    shell.act(
+        f"{label} runs" if busy else label,
+        icon,
+        f"start-{verb}",
+        begin,
+        disabled=busy,
+        help=hint,
+        primary=primary,
+    )
+
+
+def projects(now: Desk, told: Quality) -> None:
+    """One card a project: what became of its tasks, the pace, and the ways in."""
+    pulled = {each.kind.capitalize(): each for each in told.progress}
+    live = {link.title: link for link in now.links}
+    titles = list(dict.fromkeys([*live, *pulled]))
+    if not titles:
+        return
+    for column, title in zip(st.columns(max(2, len(titles))), titles, strict=False):
+        of, link = pulled.get(title), live.get(title)
+        with column.container(border=True, height="stretch"):
+            done, total = (link.done, link.total) if link else (of.done, of.tasks) if of else (0, 0)
+            st.markdown(f"**{title}** :gray[{done} of {total}]")
+            found = pictures.parts(of, done, total)
+            components.drawing(pictures.bar(found, total or 1), key=f"bar-{title}")
+            st.caption(pace(of, total - done))
+            if link:
+                with st.container(horizontal=True):
+                    st.link_button("Next task", link.next_task, icon=":material/rate_review:", width="content")
+                    st.link_button("All tasks", link.url, icon=":material/list:", type="tertiary", width="content")
+
+
+def pace(of: Progress | None, left: int) -> str:
+    """How long a task takes and what is left, as words."""
+    if of is None:
+        return "Pull to see the pace and what wants a second look."
+    if not left:
+        return "Nothing is left."
+    if of.median_seconds is None or of.minutes_left is None:
+        return f"{left} left; too few answers were timed to tell the pace."
+    each = of.minutes_left / of.left if of.left else 0
+    return f"{shared.duration(of.median_seconds)} a task · about {shared.duration(round(left * each) * 60)} left"
+
+
+def unsent(found: Mapping[str, int] | None) -> None:
+    st.markdown("**Begun and not sent**")
+    if found is None:
+        st.caption("Label Studio tells whose drafts are open once it runs and has tasks.")
+        return
+    if not found:
+        st.caption("Nobody has a draft open.")
+    for person, count in found.items():
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.markdown(f":material/edit_note: {marks.plain(person)}", width="content")
+            st.caption(f"{marks.count(count, 'draft')}: Label Studio keeps them until they are submitted")
+
+
+def waiting(show: Show, told: Quality) -> None:
+    """What the lead can settle here, each with the way to it."""
+    st.markdown("**Waiting for you**")
+    try:
+        groups, lines = actions.suggestions(show), actions.glossary(show)
+    except control.MENDABLE as error:
+        st.caption(marks.told(str(error)))
+        return
+    places = sum(len(group.places) for group in groups)
+    second = sum(each.second_look for each in told.progress)
+    rows = [
+        (places, "place", "that an answer settles too", "More like this", ":material/done_all:"),
+        (len(lines), "line", "for the bible", "Glossary", ":material/menu_book:"),
+        (second, "task", "for a second look", "Flagged", ":material/flag:"),
+    ]
+    for number, what, why, part_, icon in rows:
+        if number:
+            pressed = st.button(
+                f"{marks.count(number, what)} {why}",
+                icon=icon,
+                key=f"open-{part_}",
+                on_click=st.session_state.__setitem__,
+                args=("part", part_),
+                width="stretch",
+            )
+            if pressed:
+                st.rerun()  # The parts are chosen outside of what refreshes itself.
+    if not any(row[0] for row in rows):
+        st.caption("Nothing. Reviewers' answers bring more with the next pull.")
+
+
+def done(jobs: Mapping[str, Job]) -> None:
+    """What the last push, pull and start of Label Studio did."""
+    st.markdown("**Last done**")
+    shown = [jobs[verb] for verb in ("pull", "push", "label-studio") if verb in jobs]
+    if not shown:
+        st.caption("Nothing was pushed or pulled from here yet; `dailies push` and `dailies pull` do the same.")
+    for job in sorted(shown, key=lambda each: each.at, reverse=True):
+        shell.job(job)

@@ -1,0 +1,95 @@
+"""Review: how far people are, where else what they settled holds, what to change everywhere, what it all tells."""
+
+import streamlit as st
+
+from app import marks, shell
+from app.review import alike, everywhere, flagged, glossary, log, people, progress, telling
+from pipeline import control, quality
+from pipeline.control import Show
+from pipeline.quality import Quality
+
+FOLLOW_SECONDS = 3.0  # between two looks while something runs
+WATCH_SECONDS = 20.0
+
+PARTS = (
+    "Progress",
+    "More like this",
+    "Change everywhere",
+    "Flagged",
+    "Glossary",
+    "People",
+    "What it tells",
+    "Log",
+)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def told(folder: str, stamp: str, _show: Show) -> Quality:
+    return quality.measure(_show)
+
+
+def page() -> None:
+    show = shell.show()
+    if show is None:
+        return
+    shell.heading("Review", marks.plain(show.file.name))
+    opened = st.segmented_control(
+        "Part of the review",
+        PARTS,
+        default="Progress",
+        required=True,
+        key="part",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    if opened == "Progress":
+        busy = st.session_state.get("review-busy", False)
+        st.fragment(follow, run_every=FOLLOW_SECONDS if busy else WATCH_SECONDS)()
+        return
+    shell.tell()
+    try:
+        content(show, opened)
+    except control.MENDABLE as error:
+        shell.problem("This cannot be shown yet.", str(error))
+
+
+def content(show: Show, opened: str) -> None:
+    match opened:
+        case "More like this":
+            alike.part(show)
+        case "Change everywhere":
+            everywhere.part(show)
+        case "Flagged":
+            flagged.part(show)
+        case "Glossary":
+            glossary.part(show)
+        case "People":
+            people.part(show, figures(show))
+        case "What it tells":
+            telling.part(figures(show))
+        case "Log":
+            log.part(show)
+
+
+def follow() -> None:
+    """The part that changes while one watches; runs again by itself."""
+    show = shell.show()
+    if show is None:
+        return
+    shell.tell()
+    try:
+        busy = progress.part(show, figures(show))
+    except control.MENDABLE as error:
+        shell.problem("This cannot be shown yet.", str(error))
+        busy = False
+    if busy != st.session_state.get("review-busy", False):
+        st.session_state["review-busy"] = busy
+        st.rerun()
+
+
+def figures(show: Show) -> Quality:
+    with st.skeleton(height=120):
+        return told(str(show.folder), quality.stamp(show), show)
+
+
+page()
