@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import control, model_commands, review_commands
+from pipeline import audit_command, control, model_commands, review_commands
 from pipeline.commandline import HERE, ShowOption, people
 from pipeline.engine.run import Report
 from pipeline.printing import bars, err, line, markdown, out, table
@@ -29,6 +29,7 @@ app = typer.Typer(
 store_app = typer.Typer(help="Look after the store: check it, free space.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 app.add_typer(review_commands.app, name="review")
+app.command()(audit_command.audit)
 app.add_typer(model_commands.app, name="models")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -42,10 +43,12 @@ def _tell(message: str) -> None:
     line(message, console=err)
 
 
-def _run(show: control.Show, steps: list[str] | None, episodes: list[str] | None = None) -> Report:
+def _run(
+    show: control.Show, steps: list[str] | None, episodes: list[str] | None = None, limit: int | None = None
+) -> Report:
     runs = control.new_run_folder(show)
     with bars(runs):
-        report = control.run(show, steps, episodes, runs=runs)
+        report = control.run(show, steps, episodes, runs=runs, limit=limit)
     if report.failed:
         blocked = f"; {len(report.blocked)} that wait for them were not tried" if report.blocked else ""
         _tell(f"{len(report.failed)} failed{blocked}; logs: {runs}")
@@ -80,17 +83,29 @@ def why(step: str, unit: Annotated[str | None, typer.Argument()] = None, show: S
 def run(
     steps: Annotated[list[str] | None, typer.Argument(help="Steps to bring up to date; all, if none is named.")] = None,
     episode: Annotated[list[str] | None, typer.Option("--episode", "-e", help="Only these episodes.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Make only so many items of each step named, to look at them first.")
+    ] = None,
     show: ShowOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
     """Bring steps up to date: run what is missing or stale, and nothing else. Exit code 1 if a job failed."""
     with people():
-        report = _run(control.open_show(show), steps or None, episode or None)
+        report = _run(control.open_show(show), steps or None, episode or None, limit)
+    samples = [
+        (*node, each.total, [json.loads(path.read_bytes()) for path in each.items]) for node, each in report.sampled
+    ]
     if as_json:
-        failed = [[*node, message] for node, message in (*report.failed, *report.blocked)]
-        _print_json({"ran": [list(node) for node, _, _ in report.ran], "fresh": len(report.fresh), "failed": failed})
+        lost = (*report.failed, *report.blocked) if report.failed else ()
+        answer = {"ran": [list(node) for node, _, _ in report.ran], "fresh": len(report.fresh)}
+        answer |= {"failed": [[*node, message] for node, message in lost]}
+        _print_json(answer | ({"sampled": samples} if samples else {}))
     else:
         line(f"{len(report.ran)} ran, {len(report.fresh)} were fresh")
+        for step, unit, total, items in samples:
+            line(f"{step} {unit}: {len(items)} of {total} items; a run without --limit takes them and makes the rest")
+            for item in items:
+                line(f"  {json.dumps(item, ensure_ascii=False)}")
     if report.failed:
         raise typer.Exit(1)
 

@@ -60,8 +60,12 @@ def run(
     *,
     executor: Executor | None = None,
     runs: Path | None = None,
+    limit: int | None = None,
 ) -> Report:
     """Bring `targets` (default: every step) and all they need up to date; `runs` is where events and logs go.
+
+    With a `limit`, of each target only so many items are made, to look at (`Report.sampled`). They are kept for the
+    whole run, and no output is made of a part. What the targets need is made whole.
 
     Raises ValueError for a step or an episode that does not exist, or a model that cannot be pinned, before anything
     runs.
@@ -84,6 +88,7 @@ def run(
             slots=slots,
             runs=runs,
             services=show.services,
+            limits={} if limit is None else dict.fromkeys(targets or what.steps, limit),
         )
 
     if executor is not None:

@@ -131,6 +131,8 @@ def _show(event: dict[str, Any], progress: Progress, tasks: dict[tuple[str, str]
         total = progress.tasks[tasks[node]].total or 1
         progress.update(tasks[node], completed=total, total=total, note="")
         progress.stop_task(tasks[node])
+    elif kind == "job sampled":
+        progress.stop_task(tasks[node])
     elif kind == "job failed":
         progress.update(tasks[node], visible=False)
         line("failed", f" {node[0]} {node[1]}: {event['error']}", console=progress.console)

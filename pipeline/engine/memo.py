@@ -20,9 +20,21 @@ from pipeline.engine.store import Store
 R = TypeVar("R", bound=Record)
 
 
+class LimitedError(Exception):
+    """A step ends here on purpose: only its first items were wanted. `paths` are where they lie, of `total` in all."""
+
+    def __init__(self, paths: Sequence[Path], total: int) -> None:
+        self.paths, self.total = tuple(paths), total
+        super().__init__(f"only {len(self.paths)} of {total} items were wanted")
+
+
 @dataclass(slots=True)
 class Memo(Generic[R]):
-    """One kind of item of one step. `used` collects the names that this run read or wrote, for `gc`."""
+    """One kind of item of one step. `used` collects the names that this run read or wrote, for `gc`.
+
+    With a `limit`, only so many items are made, for people to look at. They are the items of a whole run, which takes
+    them from here; but no output is made of a part of them.
+    """
 
     store: Store
     step: str
@@ -30,12 +42,14 @@ class Memo(Generic[R]):
     kind: type[R]
     events: Events
     used: set[Digest] = field(default_factory=set)
+    limit: int | None = None
 
     def fill(self, items: Sequence[object], make: Callable[[Sequence[int]], Iterable[R]], *, batch: int = 1) -> list[R]:
         """One result for each item, in order; `make` is given the indexes of those that lack one, `batch` at a time.
 
         Each result is kept as soon as `make` yields it, in the order of the indexes it was given. `items` are
-        JSON-able values: all that decides the item's result, apart from the step's own code.
+        JSON-able values: all that decides the item's result, apart from the step's own code. Raises LimitedError where
+        items are left over that the limit did not allow.
         """
         names = [fingerprint.of_value(self.kind.__name__, [self.code, item]) for item in items]
         self.used |= set(names)
@@ -44,15 +58,18 @@ class Memo(Generic[R]):
             if name not in found and (result := self._read(name)) is not None:
                 found[name] = result
         first = {name: index for index, name in reversed(list(enumerate(names)))}
-        missing = sorted(index for name, index in first.items() if name not in found)
-        self.events.emit("items", done=len(items) - len(missing), total=len(items), kept=len(items) - len(missing))
-        done = len(items) - len(missing)
+        lacking = sorted(index for name, index in first.items() if name not in found)
+        missing = [index for index in lacking if self.limit is None or index < self.limit]
+        done = len(items) - len(lacking)
+        self.events.emit("items", done=done, total=len(items), kept=done)
         for chunk in _chunks(missing, batch):
             for index, result in zip(chunk, make(chunk), strict=True):
                 self._write(names[index], result)
                 found[names[index]] = result
                 done += 1
                 self.events.emit("items", done=done, total=len(items))
+        if len(missing) < len(lacking):
+            raise LimitedError([self._path(name) for name in dict.fromkeys(names[: self.limit])], len(items))
         return [found[name] for name in names]
 
     def _path(self, name: Digest) -> Path:

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from pipeline.engine import plan
@@ -20,7 +21,7 @@ from pipeline.engine.plan import Node, Plan
 from pipeline.engine.step import Device
 from pipeline.engine.upkeep import IN_USE, memo_code
 from pipeline.engine.work import NOWHERE, Services
-from pipeline.engine.worker import Answer, Job, record_failure
+from pipeline.engine.worker import Answer, Job, Sample, record_failure
 
 
 class Executor(Protocol):
@@ -30,12 +31,15 @@ class Executor(Protocol):
 
 @dataclass(slots=True)
 class Report:
-    """What one update did. `blocked` jobs wait for a failed one; nothing of them was tried."""
+    """What one update did. `blocked` jobs wait for a failed or sampled one; nothing of them was tried. `sampled` ones
+    were limited: they made their first items and no output.
+    """
 
     ran: list[tuple[Node, float, str]] = field(default_factory=list)
     fresh: list[tuple[Node, str]] = field(default_factory=list)
     failed: list[tuple[Node, str]] = field(default_factory=list)
     blocked: list[tuple[Node, str]] = field(default_factory=list)
+    sampled: list[tuple[Node, Sample]] = field(default_factory=list)
 
 
 def update(
@@ -48,11 +52,12 @@ def update(
     slots: Mapping[Device, int],
     runs: Path,
     services: Services = NOWHERE,
+    limits: Mapping[str, int] = MappingProxyType({}),
 ) -> Report:
     """Run those of `nodes` that are not fresh, and return what became of each.
 
     `nodes` come from `Plan.nodes`: all that a node needs stands before it. `runs` is this update's own folder: its
-    `events.jsonl` and the logs of its jobs.
+    `events.jsonl` and the logs of its jobs. `limits` are steps of which only so many items are wanted, to look at.
     """
     with what.store.lock(IN_USE, shared=True):
         what.store.sweep()
@@ -61,10 +66,11 @@ def update(
         events.emit("started", pid=os.getpid(), nodes=len(nodes))
         report = Report()
         try:
-            job = partial(_job, what, registry, cache, runs, services)
+            job = partial(_job, what, registry, cache, runs, services, limits)
             _schedule(what, nodes, executor, job, slots, events, report)
         finally:
-            events.emit("finished", ran=len(report.ran), fresh=len(report.fresh), failed=len(report.failed))
+            counts = {name: len(getattr(report, name)) for name in ("ran", "fresh", "failed", "sampled")}
+            events.emit("finished", **counts)
         return report
 
 
@@ -83,11 +89,12 @@ def _schedule(
         # Nodes stand below all that they need, so one pass settles every fresh one, whatever it makes ready.
         for node in list(waiting):
             needs = what.needs(node)
-            lost = [each for each, _ in (*report.failed, *report.blocked) if each in needs]
+            lost = [each for each, _ in (*report.failed, *report.sampled, *report.blocked) if each in needs]
             if lost:
                 waiting.remove(node)
                 # Only the root cause: what waits for a waiting one would say the same once more.
-                why = dict(report.blocked).get(lost[0]) or f"waits for {_named(lost[0])}, which failed"
+                became = "was made in part only" if lost[0] in dict(report.sampled) else "failed"
+                why = dict(report.blocked).get(lost[0]) or f"waits for {_named(lost[0])}, which {became}"
                 report.blocked.append((node, why))
                 events.emit("blocked", step=node[0], unit=node[1], why=why)
             elif (recipe := what.recipe(node)) is not None:
@@ -111,6 +118,12 @@ def _schedule(
 
 def _settle(what: Plan, node: Node, answer: Answer, report: Report, events: Events) -> None:
     step, unit = node
+    if answer.sample is not None:
+        report.sampled.append((node, answer.sample))
+        made, total = len(answer.sample.items), answer.sample.total
+        events.emit("job sampled", step=step, unit=unit, items=[str(path) for path in answer.sample.items], total=total)
+        events.emit("log", step=step, unit=unit, message=f"{made} of {total} items, as was asked; no output is made")
+        return
     if answer.run is None:
         message = answer.error or "no message"
         report.failed.append((node, message))
@@ -125,7 +138,15 @@ def _settle(what: Plan, node: Node, answer: Answer, report: Report, events: Even
 
 
 def _job(
-    what: Plan, registry: str, cache: Path, runs: Path, services: Services, node: Node, recipe: plan.Recipe, name: str
+    what: Plan,
+    registry: str,
+    cache: Path,
+    runs: Path,
+    services: Services,
+    limits: Mapping[str, int],
+    node: Node,
+    recipe: plan.Recipe,
+    name: str,
 ) -> Job:
     return Job(
         registry=registry,
@@ -140,6 +161,7 @@ def _job(
         events=runs / "events.jsonl",
         log=runs / f"{node[0]}-{node[1]}.log",
         services=services,
+        limit=limits.get(node[0]),
     )
 
 

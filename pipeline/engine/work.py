@@ -73,7 +73,8 @@ class Workspace:
     events: Events = field(default_factory=lambda: Events(None))
     models: Models = field(default_factory=Models)
     memos: list[Memo[Any]] = field(default_factory=list)
-    services: Services = field(default_factory=Services)
+    services: Services = NOWHERE
+    limit: int | None = None
 
     def keep(self, path: Path, name: str | None = None) -> File:
         """Publish a file under its content; it leaves `scratch`. `name` is what its users see."""
@@ -85,7 +86,7 @@ class Workspace:
 
     def memo(self, kind: type[R]) -> Memo[R]:
         """Results of `kind`, one for each item, kept across runs and crashes."""
-        memo = Memo(self.store, self.step, self.code, kind, self.events)
+        memo = Memo(self.store, self.step, self.code, kind, self.events, limit=self.limit)
         self.memos.append(memo)
         return memo
 

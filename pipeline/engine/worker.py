@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.engine import code, plan
 from pipeline.engine.events import Events
 from pipeline.engine.fingerprint import Digest
+from pipeline.engine.memo import LimitedError
 from pipeline.engine.step import Step
 from pipeline.engine.store import Run, Store
 from pipeline.engine.work import Models, Services, Workspace
@@ -48,14 +49,25 @@ class Job(BaseModel):
     events: Path | None = None
     log: Path | None = None
     services: Services = Services()
+    limit: int | None = None
+
+
+class Sample(BaseModel):
+    """The first items of a step that was not made whole: files with one record each, of `total` items in all."""
+
+    items: tuple[Path, ...]
+    total: int
 
 
 class Answer(BaseModel):
-    """What became of a job: its run (`made` is false where it stood already), or why it failed."""
+    """What became of a job: its run (`made` is false where it stood already), why it failed, or the sample that was
+    asked for instead of a run.
+    """
 
     run: Run | None = None
     made: bool = False
     error: str | None = None
+    sample: Sample | None = None
 
 
 def execute(job: Job, steps: dict[str, Step], models: Models) -> Answer:
@@ -74,7 +86,17 @@ def execute(job: Job, steps: dict[str, Step], models: Models) -> Answer:
         job.cache.mkdir(parents=True, exist_ok=True)
         with store.scratch() as scratch:
             events = Events(job.events, (("step", job.step), ("unit", job.unit)))
-            work = Workspace(store, scratch, job.cache, job.step, job.memo_code, events, models, services=job.services)
+            work = Workspace(
+                store,
+                scratch,
+                job.cache,
+                job.step,
+                job.memo_code,
+                events,
+                models,
+                services=job.services,
+                limit=job.limit,
+            )
             output = step(step.config.model_validate(job.recipe["config"]), work, **upstream)
             assert isinstance(output, step.output), f"{job.step} returned {type(output)}, not {step.output}"
             run = Run(
@@ -96,6 +118,8 @@ def attempt(job: Job, models: Models) -> Answer:
     try:
         steps = {step.name: step for step in importlib.import_module(job.registry).STEPS}
         return execute(job, steps, models)
+    except LimitedError as limited:
+        return Answer(sample=Sample(items=limited.paths, total=limited.total))
     except Exception as error:
         traceback.print_exc()
         message = explain(error, job.store)

@@ -299,3 +299,22 @@ def test_gc_keeps_what_stands_and_frees_the_rest(toy):
     assert toy.call("gc") == 5
     assert toy.ran() == []
     assert toy.call("verify") == []
+
+
+def test_a_sample_makes_only_the_first_items_and_no_output_and_a_run_takes_them(toy):
+    toy.tape("a", "1 2 3 2 5")
+    answer = toy.call("sample", "step2-double", "2")
+    assert answer["sampled"] == [["step2-double", "a", 5, [{"value": 2}, {"value": 4}]]]
+    assert toy.states()["step2-double", "a"][0] == "missing"
+    # A unit that has no more items than are wanted is made whole, and so are all other steps; what waits is told why.
+    assert sorted(answer["ran"], key=ALL.index) == [
+        each for each in ALL if each not in (["step2-double", "a"], ALL[-1])
+    ]
+    assert answer["blocked"] == [["step3-total", "show", "waits for step2-double of a, which was made in part only"]]
+    assert answer["failed"] == []
+    made = ["1", "10", "2", "20"]
+    assert sorted(toy.made()) == made
+    assert toy.call("sample", "step2-double", "2")["sampled"] == answer["sampled"]
+    assert sorted(toy.made()) == made
+    toy.ran()
+    assert sorted(toy.made()) == [*made, "3", "5"]

@@ -27,22 +27,25 @@ def main(show: Path, command: str, *arguments: str) -> None:
         store=store,
         outputs={("tape", name): store.put(tape) for name, tape in tapes.items()},
     )
-    if command == "run":
+    if command in ("run", "sample"):
+        limits = {} if command == "run" else {arguments[0]: int(arguments[1])}
         with LocalExecutor() as executor:
             report = update(
                 plan,
-                plan.nodes(arguments or None),
+                plan.nodes(None if limits else arguments or None),
                 executor,
                 registry="toy.dag",
                 cache=show / "cache",
                 slots={"cpu": 2, "cuda": 1},
                 runs=show / "runs" / uuid.uuid4().hex,
+                limits=limits,
             )
         answer = {
             "ran": [[*node] for node, _, _ in report.ran],
             "fresh": [[*node] for node, _ in report.fresh],
             "failed": [[*node, why] for node, why in report.failed],
             "blocked": [[*node, why] for node, why in report.blocked],
+            "sampled": [[*node, s.total, [json.loads(i.read_bytes()) for i in s.items]] for node, s in report.sampled],
         }
     elif command == "status":
         answer = [[s.step, s.unit, s.state, s.why] for s in explain.survey(plan)]
