@@ -220,10 +220,16 @@ class _Past:
 
 
 def model(config: Mapping[str, Any]) -> str:
-    """What a step's settings say of the model that it used: `large-v3@1a2b3c4`, `lexical`."""
-    named = [str(config[key]) for key in ("backend", "model") if config.get(key)]
+    """What a step's settings say of its models: `large-v3@1a2b3c4`, `lexical`, `vlm Qwen/Qwen2.5-VL-7B or none`."""
+    own = [str(config["backend"])] if config.get("backend") else []
+    own += [_weights(config)] if config.get("model") else []
+    asked = " or ".join(dict.fromkeys(_weights(each) for each in config.get("models") or ()))
+    return " ".join([*own, *([asked] if asked else [])]) or "no model"
+
+
+def _weights(config: Mapping[str, Any]) -> str:
     revision = config.get("revision")
-    return " ".join(named) + (f"@{str(revision)[:7]}" if revision else "") or "no model"
+    return f"{config['model']}@{str(revision)[:7]}" if revision else str(config["model"])
 
 
 def _runs(store: Store, steps: Sequence[str]) -> Iterator[Run]:

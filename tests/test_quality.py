@@ -141,6 +141,13 @@ def test_runs_of_one_model_with_other_settings_are_told_apart(show, made, monkey
     assert all(name.startswith("facts (settings ") for name in versions)
 
 
+def test_a_version_is_called_by_all_models_that_may_have_answered():
+    models = [{"model": "org/big", "revision": "0123456789", "backend": "transformers"}, {"model": "none"}]
+    assert quality.model({"backend": "vlm", "models": models}) == "vlm org/big@0123456 or none"
+    assert quality.model({"model": "large-v3", "revision": None}) == "large-v3"
+    assert quality.model({"beam_size": 5}) == "no model"
+
+
 def test_the_stamp_changes_with_what_is_measured_and_with_nothing_else(show, made, monkeypatch):
     before = quality.stamp(show)
     made("step2-transcript-base", Transcript(episode="e", language="en", source="asr", segments=()), 0)
