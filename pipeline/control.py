@@ -192,7 +192,7 @@ def push(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[P
 
 
 def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Material], Bible]":
-    from pipeline.review import fixes
+    from pipeline.review import fixes, reverts
     from pipeline.review.tasks import Material
     from pipeline.schemas.captions import ReviewSnapshot
     from pipeline.schemas.story import Bible
@@ -226,6 +226,7 @@ def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Mat
     materials = [
         replace(
             material,
+            transcript=reverts.reopened(material.transcript, edits),
             decisions=decided,
             check_share=show.file.review.check_share,
             suggested=suggested.get(material.episode, ()),

@@ -45,6 +45,7 @@ class BatchEdit(Record):
 
     `group` names the suggestions that were taken or refused; `whole` says that its later places are refused too.
     `undoes` is the entry that an "undo" takes back, `reason` why something was sent back, or what was written.
+    `decision` is the id of the machine's decision that a "replace" or a "speaker" takes back, "" for all others.
     """
 
     id: str
@@ -57,6 +58,7 @@ class BatchEdit(Record):
     undoes: str = ""
     reason: str = ""
     taken_from: Origin | None = None
+    decision: str = ""
 
 
 class EditAccount(Record):
