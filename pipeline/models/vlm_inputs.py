@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.models.vlm import SOUND_HZ, Part, Picture, Request, Sound, Text, Video
+from pipeline.models.vlm_fitting import as_pictures, length, metadata, shrunk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +80,7 @@ class Inputs:
         interleaved = self._omni and 0 < sum(own) == len(videos) == sum(isinstance(part, Sound) for part in parts)
         pixels = self._budget.picture_pixels
         if videos and not self._shows_videos(parts):
-            parts, videos = [shown for part in parts for shown in _as_pictures(part)], ()
+            parts, videos = [shown for part in parts for shown in as_pictures(part)], ()
             pixels = min(pixels, self._budget.frame_pixels)
         if self._omni and len({video.fps for video in videos}) > 1:
             raise ValueError(f"{self._name} takes videos of one rate only: give all of a request's at the same fps")
@@ -101,7 +102,7 @@ class Inputs:
             pixels=pixels,
             interleaved=interleaved,
             alike=alike,
-            length=sum(_length(part) for part in parts) + len(request.system) / 4,
+            length=sum(length(part) for part in parts) + len(request.system) / 4,
         )
 
     def tensors(self, batch: Sequence[Prepared]) -> dict[str, Any]:
@@ -129,12 +130,12 @@ class Inputs:
             raise ValueError(f"{where} is to be seen, but this model does not see: leave it out or name another model")
         match part:
             case Picture():
-                return [Picture(_shrunk(part.pixels[None], self._budget.picture_pixels)[0])]
+                return [Picture(shrunk(part.pixels[None], self._budget.picture_pixels)[0])]
             case Video():
                 if not len(part.frames) or part.fps <= 0:
                     raise ValueError(f"{where} is a video of {len(part.frames)} frames at {part.fps} a second")
                 every = math.ceil(len(part.frames) / self._budget.frames)
-                video = Video(_shrunk(part.frames[::every], self._budget.frame_pixels), part.fps / every)
+                video = Video(shrunk(part.frames[::every], self._budget.frame_pixels), part.fps / every)
                 # This family numbers frames and does not say when they are seen.
                 told = (
                     [Text(f"(A frame every {1 / video.fps:.2f} s.)")]
@@ -216,7 +217,7 @@ class Inputs:
     def _video_settings(self, videos: Sequence[Video]) -> dict[str, Any]:
         settings: dict[str, Any] = {
             "do_sample_frames": False,
-            "video_metadata": [_metadata(video) for video in videos],
+            "video_metadata": [metadata(video) for video in videos],
         }
         if self._omni:
             # These families are told the rate, and look at no metadata.
@@ -244,53 +245,3 @@ def _marks(processor: Any) -> list[str]:
 def _unit(processor: Any) -> int:
     """Pixels of one token."""
     return int((processor.patch_size * processor.merge_size) ** 2)
-
-
-def _metadata(video: Video) -> dict[str, Any]:
-    count, height, width, _ = video.frames.shape
-    return {
-        "total_num_frames": count,
-        "fps": video.fps,
-        "frames_indices": list(range(count)),
-        "duration": count / video.fps,
-        "width": width,
-        "height": height,
-        "video_backend": "pyav",
-    }
-
-
-def _as_pictures(part: Part) -> list[Part]:
-    """A video as pictures, each with its time, for families that take no video."""
-    if not isinstance(part, Video):
-        return [part]
-    shown: list[Part] = []
-    for index, frame in enumerate(part.frames):
-        shown += [Text(f"<{index / part.fps:.1f} seconds>"), Picture(frame)]
-    return shown
-
-
-def _shrunk(frames: Pixels, pixels: int) -> Pixels:
-    """[time, height, width, 3] with at most `pixels` in each picture; never enlarged."""
-    import numpy as np
-
-    height, width = frames.shape[1:3]
-    scale = math.sqrt(pixels / (height * width))
-    if scale >= 1:
-        return np.ascontiguousarray(frames)
-    import cv2
-
-    size = max(1, int(width * scale)), max(1, int(height * scale))
-    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]).astype(np.uint8)
-
-
-def _length(part: Part) -> float:
-    """Tokens, roughly, and alike for all families: batches need an order, not a number."""
-    match part:
-        case Text():
-            return len(part.text) / 4
-        case Picture():
-            return part.pixels.size / (3 * 784)
-        case Video():
-            return part.frames.size / (3 * 2 * 784)
-        case Sound():
-            return len(part.samples) / 640

@@ -6,25 +6,17 @@ so are those after it. An answer that is no answer is asked for once more, with 
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pipeline.models import vlm_classes
 from pipeline.models.vlm import Reply, Request, Vlm
 from pipeline.models.vlm_confidence import agreed
-from pipeline.models.vlm_decoding import Dice, Watch
-from pipeline.models.vlm_inputs import Budget, Inputs, Prepared
-from pipeline.models.vlm_logprobs import of_tokens
-from pipeline.models.vlm_parsing import Parsed, parse
-
-if TYPE_CHECKING:
-    import torch
+from pipeline.models.vlm_inputs import Budget, Inputs
+from pipeline.models.vlm_writing import Row, Writer, Written, free
 
 LOOKAHEAD = 4
 """Batches of requests that are read ahead, to find alike ones; their frames are in memory meanwhile."""
@@ -48,41 +40,15 @@ def load(
     token holds two frames. Raises ValueError where the model cannot be opened.
     """
     checkpoint = vlm_classes.opened(Path(folder), name, device)
-    vlm = LocalVlm(name, revision, checkpoint, Budget(frames, frame_pixels, picture_pixels), batch_size)
+    inputs = Inputs(name, checkpoint.processor, Budget(frames, frame_pixels, picture_pixels))
+    vlm = LocalVlm(name, revision, checkpoint.notes, inputs, Writer(name, checkpoint, inputs), batch_size)
     del checkpoint
     try:
         yield vlm
     finally:
         # Whoever still holds the model by then shall not hold its weights.
-        del vlm.checkpoint
-        _free()
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a batch: a request's question once. `seed` throws dice, None takes the likeliest answer."""
-
-    index: int
-    request: Request
-    prepared: Prepared
-    seed: int | None
-
-    @property
-    def alike(self) -> Hashable:
-        return self.prepared.alike, self.request.max_tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What came of a row."""
-
-    parsed: Parsed
-    raw: str
-    confidence: Mapping[str, float]
-    tokens_in: int
-    tokens_out: int
-    seconds: float
-    peak_bytes: int
+        del vlm.writer
+        free()
 
 
 @dataclass(slots=True)
@@ -91,31 +57,10 @@ class LocalVlm:
 
     name: str
     revision: str
-    checkpoint: vlm_classes.Checkpoint
-    budget: Budget
+    notes: tuple[str, ...]
+    inputs: Inputs
+    writer: Writer
     batch_size: int
-    inputs: Inputs = field(init=False)
-    _grammars: dict[str, Any] = field(default_factory=dict, init=False)
-    _compiler: Any = field(init=False)
-    _spelling: list[bytes] = field(init=False)
-    _quotes: torch.Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        import torch
-        import xgrammar
-
-        self.inputs = Inputs(self.name, self.checkpoint.processor, self.budget)
-        words = xgrammar.TokenizerInfo.from_huggingface(
-            self.checkpoint.tokenizer, vocab_size=self.checkpoint.width, stop_token_ids=list(self.checkpoint.ends)
-        )
-        self._compiler = xgrammar.GrammarCompiler(words)
-        self._spelling = words.decoded_vocab
-        quotes = [word.startswith(b'"') for word in self._spelling]
-        self._quotes = torch.tensor(quotes, device=self.checkpoint.model.device)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self.checkpoint.notes
 
     @property
     def sees(self) -> bool:
@@ -177,7 +122,7 @@ class LocalVlm:
         while True:
             batch = rows[: self.batch_size]
             try:
-                return self._generated(batch)
+                return self.writer.write(batch)
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise ValueError(
@@ -186,67 +131,7 @@ class LocalVlm:
                     ) from error
             # Only here, outside of `except`, do the failed attempt's tensors go.
             self.batch_size = len(batch) // 2
-            _free()
-
-    def _generated(self, rows: Sequence[Row]) -> list[Written]:
-        import torch
-        import xgrammar
-
-        began = time.perf_counter()
-        _forget_peak()
-        model = self.checkpoint.model
-        inputs = self.checkpoint.accepted(self.inputs.tensors([row.prepared for row in rows]))
-        prompt, most = inputs["input_ids"].shape[1], rows[0].request.max_tokens
-        if self.checkpoint.longest is not None and prompt + most > self.checkpoint.longest:
-            raise ValueError(
-                f"{self.name}: a request of {prompt} tokens and an answer of {most} are more than the model's "
-                f"{self.checkpoint.longest}: show fewer frames or pixels, or ask less at once"
-            )
-        grammar = xgrammar.contrib.hf.LogitsProcessor([self._grammar(row.request.schema) for row in rows])
-        watch = Watch(self._quotes) if any(row.request.measured for row in rows) else None
-        dice = Dice([row.seed for row in rows], model.device) if any(row.seed is not None for row in rows) else None
-        interleaving = {"use_audio_in_video": True} if rows[0].prepared.interleaved else {}
-        with torch.inference_mode():
-            output = model.generate(
-                **{name: _placed(value, name, model) for name, value in inputs.items()},
-                **interleaving,
-                max_new_tokens=most,
-                logits_processor=[step for step in (grammar, watch, dice) if step is not None],
-            )
-        noted = watch.noted(output) if watch else [[] for _ in rows]
-        answers = [_until_end(ids, self.checkpoint.ends) for ids in output[:, prompt:].tolist()]
-        prompts = inputs["attention_mask"].sum(dim=1).tolist()
-        # Cleaning up would take away spaces that the model wrote.
-        texts = [
-            self.checkpoint.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-            for ids in answers
-        ]
-        read = [parse(text, row.request.schema) for row, text in zip(rows, texts, strict=True)]
-        share, peak = (time.perf_counter() - began) / len(rows), _peak()
-        return [
-            Written(
-                read[at],
-                texts[at],
-                self._confidence(row, answers[at], noted[at], read[at]),
-                prompts[at],
-                len(answers[at]),
-                share,
-                peak,
-            )
-            for at, row in enumerate(rows)
-        ]
-
-    def _confidence(self, row: Row, ids: Sequence[int], steps: Sequence[float], read: Parsed) -> dict[str, float]:
-        # Steps go on to the end of the batch, behind the end of this row's answer.
-        tokens = [(self._spelling[token], step) for token, step in zip(ids, steps, strict=False)]
-        return of_tokens(tokens, read.data, row.request.measured)
-
-    def _grammar(self, schema: Mapping[str, Any]) -> Any:
-        key = json.dumps(schema)
-        if key not in self._grammars:
-            # With free whitespace a weak model writes spaces until its tokens are used up.
-            self._grammars[key] = self._compiler.compile_json_schema(key, any_whitespace=False)
-        return self._grammars[key]
+            free()
 
 
 def _seeds(request: Request) -> list[int | None]:
@@ -286,44 +171,3 @@ def _reply(request: Request, written: Sequence[Written]) -> Reply:
         seconds=sum(one.seconds for one in written),
         peak_bytes=max(one.peak_bytes for one in written),
     )
-
-
-def _until_end(ids: Sequence[int], ends: Sequence[int]) -> list[int]:
-    return list(ids[: next((index for index, token in enumerate(ids) if token in ends), len(ids))])
-
-
-def _placed(value: Any, name: str, model: Any) -> Any:
-    """On the model's device; pictures and sounds also in its precision, times and lengths as they are."""
-    import torch
-
-    if not isinstance(value, torch.Tensor):
-        return value
-    is_medium = value.is_floating_point() and name.startswith(("pixel_values", "input_features"))
-    return value.to(model.device, model.dtype if is_medium else None)
-
-
-def _forget_peak() -> None:
-    import torch
-
-    for device in range(torch.cuda.device_count()):
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def _peak() -> int:
-    """Bytes on all GPUs together; without one, what this process holds."""
-    import psutil
-    import torch
-
-    if torch.cuda.is_available():
-        return sum(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count()))
-    return int(psutil.Process().memory_info().rss)
-
-
-def _free() -> None:
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

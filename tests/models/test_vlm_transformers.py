@@ -37,6 +37,17 @@ def ask(*parts, **more):
     return Request("You know the show.", parts, SCHEMA, **{"measured": ("speaker",), "max_tokens": 40, **more})
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Matrices this small are slower on several, and much slower beside other tests."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     """The folder of a family's checkpoint, made once."""
@@ -290,7 +301,7 @@ def small_memory(vlm, monkeypatch):
     import torch
 
     model = vlm("qwen3_vl")
-    generate, tried = model.checkpoint.model.generate, []
+    generate, tried = model.writer._checkpoint.model.generate, []
 
     def crowded(**arguments):
         tried.append(len(arguments["input_ids"]))
@@ -298,7 +309,7 @@ def small_memory(vlm, monkeypatch):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return generate(**arguments)
 
-    monkeypatch.setattr(model.checkpoint.model, "generate", crowded)
+    monkeypatch.setattr(model.writer._checkpoint.model, "generate", crowded)
     monkeypatch.setattr(model, "batch_size", 8)
     return model, tried
 
@@ -320,7 +331,7 @@ def test_one_request_that_does_not_fit_is_an_error_that_says_what_to_do(vlm, mon
     def full(**_):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(model.checkpoint.model, "generate", full)
+    monkeypatch.setattr(model.writer._checkpoint.model, "generate", full)
     monkeypatch.setattr(model, "batch_size", 4)
     with pytest.raises(ValueError, match=r"qwen3_vl: one request alone does not fit .* show fewer frames or pixels"):
         list(model.answer([ask(ASK)] * 3))
@@ -352,21 +363,21 @@ def test_the_confidence_of_a_field_is_the_probability_of_its_own_tokens(vlm):
     model = vlm("qwen3_vl")
     request = ask(ASK)
     (reply,) = model.answer([request])
-    inputs = model.checkpoint.accepted(model.inputs.tensors([model.inputs.prepared(request)]))
-    grammar = xgrammar.contrib.hf.LogitsProcessor(model._grammar(SCHEMA))
+    inputs = model.writer._checkpoint.accepted(model.inputs.tensors([model.inputs.prepared(request)]))
+    grammar = xgrammar.contrib.hf.LogitsProcessor(model.writer._grammar(SCHEMA))
     with torch.inference_mode():
-        out = model.checkpoint.model.generate(
+        out = model.writer._checkpoint.model.generate(
             **inputs, max_new_tokens=40, logits_processor=[grammar], output_scores=True, return_dict_in_generate=True
         )
     ids = out.sequences[0, inputs["input_ids"].shape[1] :].tolist()
-    spelling = [model._spelling[token] for token in ids]
+    spelling = [model.writer._spelling[token] for token in ids]
     begin = b"".join(spelling).index(reply.data["speaker"].encode())
     end = begin + len(reply.data["speaker"].encode()) + 1
     expected, at = 1.0, 0
     for token, word, scores in zip(ids, spelling, out.scores, strict=True):
         if at < end and at + len(word) > begin:
             chances = scores[0].softmax(dim=-1)
-            expected *= float(chances[model._quotes].sum() if word.startswith(b'"') else chances[token])
+            expected *= float(chances[model.writer._quotes].sum() if word.startswith(b'"') else chances[token])
         at += len(word)
     assert reply.confidence["speaker"] == pytest.approx(expected, rel=1e-4)
     assert set(reply.confidence) == {"speaker"}
