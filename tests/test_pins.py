@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from pipeline import catalogue, pins
+from pipeline import catalogue, control, pins
 from pipeline.engine.step import StepConfig
 from pipeline.engine.work import Services
+from pipeline.engine.worker import Answer, Job
 from pipeline.models import hub
 from pipeline.schemas.weights import Choice, Weights
 from pipeline.show import open_show
@@ -228,3 +230,28 @@ def test_without_a_hub_what_was_downloaded_last_counts_and_else_there_is_a_remed
     (cached / "snapshots" / B).mkdir(parents=True)
     (cached / "snapshots" / B / "config.json").write_text("{}")
     assert asked().stdout.strip() == B, asked().stderr
+
+
+class Recorder:
+    """An executor that keeps what it is given and does nothing."""
+
+    def __init__(self):
+        self.jobs = []
+
+    def submit(self, job, device):
+        self.jobs.append(Job.model_validate_json(job.model_dump_json()))
+        done = Future()
+        done.set_result(Answer(error="not done"))
+        return done
+
+
+def test_a_job_is_told_where_services_are_and_its_recipe_is_not(show, monkeypatch):
+    monkeypatch.setenv("DAILIES_MODEL_SERVER_URL", "http://gpu:8000")
+    monkeypatch.setenv("DAILIES_MODEL_SERVER_KEY", "s3cret")
+    executor = Recorder()
+    control.run(open_show(show), ["step2-bible"], executor=executor, limit=3)
+    [job] = executor.jobs
+    assert job.services == Services(show.resolve(), "http://gpu:8000", "s3cret")
+    assert job.limit == 3
+    assert "gpu" not in json.dumps(job.recipe)
+    assert "s3cret" not in repr(job)

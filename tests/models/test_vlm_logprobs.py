@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from pipeline.models.vlm_confidence import agreed
 from pipeline.models.vlm_logprobs import of_tokens
 
 
@@ -37,3 +38,10 @@ def test_what_was_not_written_is_not_measured():
     assert of_tokens(tokens(('{"a": "cut o', 0.5)), {"a": "cut"}, ["a"]) == {}
     assert of_tokens([], {"a": "x"}, ["a"]) == {}
     assert of_tokens(tokens(("{}", 0.5)), None, ["a"]) == {}
+
+
+def test_of_several_answers_the_commonest_wins_and_the_unreadable_agree_with_nobody():
+    answers = [{"who": "Bob", "n": 1}, {"who": "Anna", "n": 1}, None, {"who": "anna ", "n": 1}]
+    assert agreed(answers, ["who", "n"]) == (1, {"who": 0.5, "n": 0.75})
+    assert agreed([None, None], ["who"]) == (None, {})
+    assert agreed([None, {"x": 1}, {"x": 2}], []) == (1, {})
