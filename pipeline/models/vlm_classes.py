@@ -90,7 +90,10 @@ def opened(folder: Path, name: str, device: str) -> Checkpoint:
         raise ValueError(f"{name}: there is no config.json in {folder}; name a folder that holds a model")
     config = json.loads(path.read_text(encoding="utf-8"))
     cls = getattr(transformers, class_name(config, f"{name} in {folder}"))
-    processor: Any = transformers.AutoProcessor.from_pretrained(str(folder), local_files_only=True)  # type: ignore[no-untyped-call]
+    try:
+        processor: Any = transformers.AutoProcessor.from_pretrained(str(folder), local_files_only=True)  # type: ignore[no-untyped-call]
+    except (ImportError, OSError, ValueError) as error:
+        raise ValueError(f"{name}: its processor in {folder} cannot be opened: {_first_sentence(error)}") from error
     reasons: list[str] = []
     without = "needs a GPU" if device == "cpu" else "" if find_spec("flash_attn") else "is not installed (flash-attn)"
     if without:
@@ -103,7 +106,7 @@ def opened(folder: Path, name: str, device: str) -> Checkpoint:
             break
         except torch.OutOfMemoryError as error:
             raise ValueError(f"{name} does not fit into the memory of {device}: name a smaller model") from error
-        except (ImportError, RuntimeError, ValueError, KeyError) as error:
+        except (ImportError, OSError, RuntimeError, ValueError, KeyError) as error:
             if isinstance(error, MissingWeightsError) or attention == ATTENTIONS[-1]:
                 raise ValueError(f"{name} cannot be opened by {cls.__name__}: {error}") from error
             reasons.append(f"{attention} does not work: {_first_sentence(error)}")

@@ -164,6 +164,17 @@ def test_weights_that_are_missing_are_an_error_and_not_random(checkpoint, tmp_pa
 def test_a_folder_without_a_model_is_said_to_be_none(tmp_path):
     with pytest.raises(ValueError, match=r"mine: there is no config\.json in"):
         opened(tmp_path, "mine", "cpu")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    with pytest.raises(ValueError, match=r"mine: its processor in .* cannot be opened"):
+        opened(tmp_path, "mine", "cpu")
+
+
+def test_a_download_without_its_weights_is_an_error_that_names_the_model(checkpoint, tmp_path):
+    for path in checkpoint("qwen3_vl").iterdir():
+        if path.suffix != ".safetensors":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(ValueError, match="mine cannot be opened by Qwen3VLForConditionalGeneration"):
+        opened(tmp_path, "mine", "cpu")
 
 
 def test_the_better_attention_is_named_with_why_it_is_not_used(vlm):
