@@ -74,7 +74,7 @@ class Queries(Connection):
         """Every task of a project, in the order of ids."""
         include = "id,data,is_labeled,predictions_score,total_predictions,total_annotations,cancelled_annotations"
         for task in self._pages(project, LIST_PAGE, fields="all", include=include):
-            data = task["data"]
+            data, score = task["data"], task["predictions_score"]
             yield Listed(
                 id=task["id"],
                 key=str(data.get("key", "")),
@@ -82,9 +82,11 @@ class Queries(Connection):
                 episode=str(data.get("episode", "")),
                 archived=str(data.get("archived", "")),
                 in_queue=not task["is_labeled"],
-                # The server has the mean of all predictions.
-                score=task["predictions_score"] if task["total_predictions"] == 1 else None,
-                predictions=task["total_predictions"],
+                # The mean of all predictions.
+                score=score if task["total_predictions"] == 1 else None,
+                # The server's own count goes wrong: once it has deleted any project, it stops counting what is deleted
+                # until it is started anew (Django remembers that nobody listens, which is so while projects go).
+                predictions=0 if score is None else task["total_predictions"],
                 annotations=task["total_annotations"],
                 skips=task["cancelled_annotations"],
             )
@@ -100,7 +102,10 @@ class Queries(Connection):
         if self._count(project) != len(listed) or any(not task.predictions for task in live):
             return False
         random.shuffle(live)
-        here = [_filter("data.archived", "empty", "true"), _filter("total_predictions", "greater", 0, "Number")]
+        here = [
+            _filter("data.archived", "empty", "true"),
+            _filter("predictions_score", "greater_or_equal", 0, "Number"),
+        ]
         for start in range(0, len(live), CONFIRM_BATCH):
             batch = live[start : start + CONFIRM_BATCH]
             revisions = _filter("data.rev", "in_list", [task.rev for task in batch])
