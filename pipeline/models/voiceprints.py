@@ -138,7 +138,7 @@ def ge2e(state: dict[str, Tensor]) -> Listen:
     mel, hann = torch.tensor(filters, dtype=torch.float32, device=device), torch.hann_window(FFT, device=device)
 
     def listen(samples: Samples) -> Vectors:
-        with torch.inference_mode():
+        with torch.inference_mode(), _one_thread():
             waveform = torch.from_numpy(_filled(_levelled(samples), WINDOW_FRAMES * HOP)).to(device)
             spectrum = torch.stft(waveform, FFT, HOP, window=hann, pad_mode="constant", return_complex=True)
             bands = spectrum.abs().square().T @ mel  # (frames, mel bands)
@@ -154,12 +154,11 @@ def xvector(model: str, revision: str | None) -> Listen:
     import torch
     from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
 
-    local = model.startswith(FOLDER)
-    where = str(Path(model).expanduser()) if local else model
-    commit = None if local else revision  # A folder's revision is the digest of its files, which no loader knows.
+    # A folder's revision is the digest of its files, which no loader knows.
+    commit = None if model.startswith(FOLDER) else revision
     try:
-        prepare = AutoFeatureExtractor.from_pretrained(where, revision=commit)  # type: ignore[no-untyped-call]
-        network = AutoModelForAudioXVector.from_pretrained(where, revision=commit)
+        prepare = AutoFeatureExtractor.from_pretrained(model, revision=commit)  # type: ignore[no-untyped-call]
+        network = AutoModelForAudioXVector.from_pretrained(model, revision=commit)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
@@ -177,6 +176,19 @@ def xvector(model: str, revision: str | None) -> Listen:
             return torch.nn.functional.normalize(torch.cat(rows).float(), dim=1).cpu().numpy()
 
     return listen
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Steps of an LSTM this small end before a second thread has woken: on a busy machine two take ten times as long."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _prepared(prepare: Callable[..., Any], samples: Samples, device: str) -> Any:

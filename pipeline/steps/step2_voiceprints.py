@@ -38,7 +38,8 @@ def run(config: Config, work: Workspace, *, episode: Episode, step2_transcript_b
 
     def make(missing: Sequence[int]) -> Iterator[Voiceprint]:
         samples = audio.decode_mono(work.open(episode.video))
-        listen = work.model(voiceprints.listening, config.model, config.revision, work.cache)
+        place = work.services.place(config.model)
+        listen = work.model(voiceprints.listening, place, config.revision, work.cache)
         yield from (voiceprints.voiceprint(segments[i].id, samples, spans[i], listen) for i in missing)
 
     # All that are missing go into one pass over the sound.
