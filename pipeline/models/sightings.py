@@ -3,7 +3,7 @@
 Ordinary words are passed over unless the bible lists them as a mishearing or the second hearing has a name there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.models import weighing
@@ -24,7 +24,11 @@ ALIKE_WITH_REASON = 0.5
 0.53) or where the second hearing has the name."""
 ALIKE_ENOUGH = 0.85
 """A spelling that is not listed must be this alike to be sure: Lanton/Lantern is 0.9, Donnie/Johnny 0.73."""
+ALIKE_IF_UNKNOWN = 0.55
+"""How alike a word must be that the language does not have ("margauks" is 0.7, "koopa" for Cooper 0.68)."""
 UNSURE = 0.5
+WELL_KNOWN = 4.5
+"""Zipf frequency below which a doubted word that sounds just like a name is worth a question: coin 4.2, cane 3.8."""
 MEANT = 5.6
 """Zipf frequency above which a word ("an", "up", "I'll") is worth nobody's time."""
 
@@ -109,9 +113,10 @@ def by_sound(text: Text, index: int, limits: Limits) -> list[Sighting]:
 
 def by_difference(text: Text) -> Iterator[Sighting]:
     """Places where the second hearing has a name, or the first was unsure, and that sound like nothing known."""
-    for difference in () if text.written else text.hearings.differences:
+    every = () if text.written else text.hearings.differences
+    for difference in (part for whole in every for part in _apart_by_names(whole, text.names)):
         words = text.segments[difference.segment].words[difference.first : difference.last + 1]
-        second = f" {normal(' '.join(word.text for word in difference.words))} "
+        second = f" {_stems(difference.words)} "
         unsure = any(word.probability < UNSURE for word in words) and text.commonest(words) < MEANT
         if unsure or any(f" {name} " in second for name in text.names):
             options = tuple(_heard_twice(text, difference, words))
@@ -154,6 +159,8 @@ def _is_worth_asking(text: Text, run: Run, form: Form, likeness: float, limits: 
     if likeness < ALIKE_WITH_REASON or len(form.text.split()) > len(run.words):
         return False
     common = text.commonest(run.words)
+    if _is_half_right(run, form):
+        return True
     if len(run.words) > 1:
         words = [normal(word.text) for word in run.words]
         shorter = max(alike(" ".join(part), form.text) for part in (words[1:], words[:-1]))
@@ -161,7 +168,10 @@ def _is_worth_asking(text: Text, run: Run, form: Form, likeness: float, limits: 
         return rare and likeness >= ALIKE_IN_PIECES and likeness > shorter
     if run.previous in TITLES and form.kind == "person" and run.heard[:1].isupper():
         return run.previous in form.titles or likeness >= limits.min_alike
-    odd = common < weighing.ORDINARY or run.has_capital_inside
+    if common == 0 and form.kind != "thing":  # Nobody uses the word, so it is somebody's or something's name.
+        return likeness >= ALIKE_IF_UNKNOWN
+    doubted = min(word.probability for word in run.words) < UNSURE and common < WELL_KNOWN and likeness >= ALIKE_ENOUGH
+    odd = common < weighing.ORDINARY or run.has_capital_inside or doubted
     if form.kind == "thing":
         odd = odd and run.has_article() and not run.is_ordinary
     # Whisper gives what it takes for a name a capital; a small letter heard twice is hardly one.
@@ -171,12 +181,35 @@ def _is_worth_asking(text: Text, run: Run, form: Form, likeness: float, limits: 
     )
 
 
+def _apart_by_names(difference: Difference, names: Collection[str]) -> Iterator[Difference]:
+    """Word by word where both hearings have as many and the second has two names: "Bring Cohen, Pryce."."""
+    both = len(difference.words) == difference.last - difference.first + 1
+    if both and sum(_stems([word]) in names for word in difference.words) > 1:
+        for at, word in enumerate(difference.words, difference.first):
+            yield replace(difference, first=at, last=at, words=(word,))
+    else:
+        yield difference
+
+
+def _stems(words: Sequence[Word]) -> str:
+    """`words` for comparison with names: "Harry's" is Harry."""
+    return " ".join(normal(word.text).removesuffix("'s") for word in words)
+
+
+def _is_half_right(run: Run, form: Form) -> bool:
+    """Whether it is a name of several words with a part misheard: "Helix Cooper", "Lantern Split"."""
+    right, heard = normal(form.text).split(), [normal(word.text) for word in run.words]
+    if len(right) < 2 or len(right) != len(heard) or not any(map(str.__eq__, right, heard)):
+        return False
+    return all(one == other or alike(one, other) >= ALIKE_WITH_REASON for one, other in zip(right, heard, strict=True))
+
+
 def _heard_twice(text: Text, difference: Difference, words: Sequence[Word]) -> Iterator[Option]:
     """The other hearing's words; where they begin with an unsure name, also the names that it is somewhat like."""
     lead, rest = difference.words[0], " ".join(word.text for word in difference.words[1:])
     other = f"{lead.text} {rest}".strip()
     yield Option(core(other.split()[0])[0] + other[: len(other) - len(core(other.split()[-1])[2])], None)
-    is_known = any(f" {name} " in f" {normal(other)} " for name in text.names)
+    is_known = any(f" {name} " in f" {_stems(difference.words)} " for name in text.names)
     if is_known or not is_name(core(lead.text)[1]) or lead.probability >= UNSURE or len(words) > LONGEST_RUN:
         return
     heard = [" ".join(word.text for word in words[: end + 1]) for end in range(len(words))]
