@@ -109,12 +109,17 @@ class Snapshot:
 
     @property
     def reviewed(self) -> frozenset[str]:
-        """The steps that read the reviewers' answers, themselves or through another step."""
-        found = {"review"}
+        """The steps that build on what reviewers decide: they read it, themselves or through another step, and are not
+        needed for what reviewers are shown (which gets better by answers, and does without).
+        """
+        found, shown = {"review"}, {control.SHOWN}
         for step in self.steps:
             if found.intersection(step.needs):
                 found.add(step.name)
-        return frozenset(found)
+        for step in reversed(self.steps):
+            if step.name in shown:
+                shown.update(step.needs)
+        return frozenset(found - shown | {"review"})
 
     @property
     def is_busy(self) -> bool:

@@ -42,6 +42,9 @@ __all__ = [
     "why",
 ]
 
+SHOWN = "step2-caption"
+"""When this step is up to date, reviewers have all that they are shown."""
+
 MENDABLE = (ValueError, LabelStudioError)
 """What people can put right, with the remedy in its message."""
 

@@ -21,8 +21,7 @@ from pipeline.show import Show, open_show
 
 SPIES = PROJECT / "examples" / "spies"
 
-MACHINE = "step2-caption"
-"""When this step is up to date, reviewers have all that they are shown."""
+MACHINE = control.SHOWN
 
 # What the scripted reviewer knows better than the machine: a name in the words, the name of a speaker, and that the
 # first clip shows a title.
