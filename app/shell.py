@@ -1,6 +1,6 @@
 """What stands around every page: its heading, who is working, and how it says that something is missing or broken."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,9 @@ from pipeline import control
 from pipeline.control import Job, Show
 
 WHO = "who"
-"""Key of the field that says who is working, in the session and in the address."""
+"""Who is working, in the session and in the address."""
+
+_BOX = "who-box"
 
 FIRST_SAY_WHO = "Say who you are first, at the top right: what you do here is kept with your name."
 _LONGEST_NAME = 80
@@ -20,23 +22,32 @@ _LONGEST_NAME = 80
 
 def heading(title: str, note: str = "") -> None:
     """The page's first line: what it shows, as of when, and who looks at it."""
+    if who() and st.query_params.get(WHO) != who():
+        st.query_params[WHO] = who()  # Another page's address begins anew.
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.title(title, anchor=False)
         st.caption(f"{note}{' · ' if note else ''}as of {datetime.now():%H:%M:%S}", text_alignment="right")  # noqa: DTZ005 (the reader's clock)
         with st.popover(who() or "Who are you?", icon=":material/person:", type="tertiary" if who() else "primary"):
+            st.session_state.setdefault(_BOX, who())
             st.text_input(
                 "Your name or e-mail",
-                key=WHO,
-                bind="query-params",
+                key=_BOX,
+                on_change=introduce,
                 max_chars=_LONGEST_NAME,
                 placeholder="anna@example.com",
                 help="What you accept, change, push or undo is kept with it.",
             )
 
 
+def introduce() -> None:
+    """Somebody said who they are."""
+    st.session_state[WHO] = str(st.session_state[_BOX])
+    st.query_params[WHO] = who()
+
+
 def who() -> str:
     """The person working at the panel; empty until they said so. What a browser sends is cut to a plain line."""
-    said = str(st.session_state.get(WHO) or st.query_params.get(WHO) or "")
+    said = str(st.session_state[WHO] if WHO in st.session_state else st.query_params.get(WHO, ""))
     return " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())[:_LONGEST_NAME]
 
 
@@ -72,6 +83,24 @@ def act(
         help=(help or None) if who() else FIRST_SAY_WHO,
         width="content",
     )
+
+
+def runs(jobs: Mapping[str, Job], verb: str) -> bool:
+    return verb in jobs and jobs[verb].state == "running"
+
+
+def start(
+    show: Show, verb: str, label: str, icon: str, jobs: Mapping[str, Job], *, primary: bool = False, hint: str = ""
+) -> None:
+    """The button of a job; while it runs the button says so, and a second press would be the same job."""
+    busy = runs(jobs, verb)
+
+    def begin(person: str) -> str:
+        control.start(show, verb, by=person)
+        return f"{label}: begun. It goes on when this page is closed."
+
+    said = f"{label} runs" if busy else label
+    act(said, icon, f"start-{verb}", begin, disabled=busy, help=hint, primary=primary)
 
 
 @contextmanager

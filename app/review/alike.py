@@ -78,7 +78,7 @@ def opened(show: Show, group: Group) -> None:
         if url := links.get(group.from_place):
             origin = f"[{origin}]({url})"
         st.markdown(f":gray[{marks.plain(group.said)} · {origin}, {group.at.astimezone():%d %b %H:%M}]")
-        chosen = places.choose(group.places, f"take-{group.id}", links)
+        chosen = places.ticked(group.places, f"take-{group.id}")
         with st.container(horizontal=True, vertical_alignment="center"):
             every = len(chosen) == len(group.places)
             shell.act(
@@ -98,3 +98,4 @@ def opened(show: Show, group: Group) -> None:
                 help="They are not suggested again; reviewers are still asked about them one by one.",
             )
             st.caption("Text that a person has edited is never changed.")
+        places.boxes(group.places, f"take-{group.id}", links)

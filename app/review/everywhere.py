@@ -35,7 +35,8 @@ def replace(show: Show) -> None:
         return
     episodes = len({place.episode for place in found})
     st.markdown(f"**{marks.count(len(found), 'place')}** in {marks.count(episodes, 'episode')}")
-    chosen = places.choose(found, "replace", control.task_links(show))
+    key = f"replace-{find}-{new}"
+    chosen = places.ticked(found, key)
     shell.act(
         f"Replace {len(chosen)}",
         ":material/find_replace:",
@@ -46,6 +47,7 @@ def replace(show: Show) -> None:
         primary=True,
         disabled=not chosen,
     )
+    places.boxes(found, key, control.task_links(show))
 
 
 def rename(show: Show) -> None:
@@ -71,7 +73,8 @@ def rename(show: Show) -> None:
         return
     found = desk.preview_speaker(show, old, new)
     st.markdown(f"**{marks.count(len(found), 'line')}**")
-    chosen = places.choose(found, f"rename-{old}-{new}", control.task_links(show))
+    key = f"rename-{old}-{new}"
+    chosen = places.ticked(found, key)
     shell.act(
         f"Change {len(chosen)}",
         ":material/record_voice_over:",
@@ -80,3 +83,4 @@ def rename(show: Show) -> None:
         primary=True,
         disabled=not chosen,
     )
+    places.boxes(found, key, control.task_links(show))

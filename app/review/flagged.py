@@ -93,7 +93,7 @@ def back(show: Show, keys: Sequence[str], answered: Mapping[str, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Reason, for the reviewer", key="reason", placeholder="The second line is Reyes, not Cohen")
         shell.act(
-            f"Send {len(ready)} back" if len(ready) != 1 else "Send back",
+            f"Send {len(ready)} back" if len(ready) > 1 else "Send back",
             ":material/reply:",
             "send-back",
             send,

@@ -7,22 +7,44 @@ import streamlit as st
 from app import marks
 from pipeline.desk import Place
 
-PAGE = 20  # places that are drawn at once
+PAGE = 15  # places that are drawn at once
 
 
-def choose(places: Sequence[Place], key: str, links: Mapping[str, str]) -> list[str]:
+def ticked(places: Sequence[Place], key: str) -> list[str]:
     """The ids of the places that are ticked; all are at first. `key` keeps the ticks of one list apart from others'.
 
     What is on a page that is not shown counts as it was left there.
     """
+    return [place.id for place in places if st.session_state.get(_box(key, place), True)]
+
+
+def boxes(places: Sequence[Place], key: str, links: Mapping[str, str]) -> None:
+    """The list itself. What is done with the ticked ones stands above it, so that it is in sight."""
     page = 1
-    if len(places) > PAGE:
-        page = st.pagination(-(-len(places) // PAGE), key=f"{key}-page")
-    boxes = {place.id: f"{key}-{place.id}" for place in places}
-    for place in places[(page - 1) * PAGE : page * PAGE]:
-        st.session_state.setdefault(boxes[place.id], True)
-        st.checkbox(label(place, links), key=boxes[place.id], persist_state="page")
-    return [id_ for id_, box in boxes.items() if st.session_state.get(box, True)]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if len(places) > PAGE:
+            page = st.pagination(-(-len(places) // PAGE), key=f"{key}-page")
+        some = len(ticked(places, key)) > 0
+        st.button(
+            "Untick all" if some else "Tick all",
+            key=f"{key}-all",
+            type="tertiary",
+            on_click=_tick,
+            args=(places, key, not some),
+        )
+    with st.container(gap="xsmall"):
+        for place in places[(page - 1) * PAGE : page * PAGE]:
+            st.session_state.setdefault(_box(key, place), True)
+            st.checkbox(label(place, links), key=_box(key, place), persist_state="page")
+
+
+def _box(key: str, place: Place) -> str:
+    return f"{key}-{place.id}"
+
+
+def _tick(places: Sequence[Place], key: str, on: bool) -> None:
+    for place in places:
+        st.session_state[_box(key, place)] = on
 
 
 def label(place: Place, links: Mapping[str, str]) -> str:

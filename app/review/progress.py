@@ -42,10 +42,6 @@ def part(show: Show, told: Quality) -> bool:
     return any(job.state == "running" for verb, job in jobs.items() if verb != "label-studio" or now.state == "down")
 
 
-def runs(jobs: Mapping[str, Job], verb: str) -> bool:
-    return verb in jobs and jobs[verb].state == "running"
-
-
 def standing(show: Show, now: Desk, jobs: Mapping[str, Job]) -> None:
     """Whether reviewers can work, and the one thing to do about it."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
@@ -61,12 +57,12 @@ def standing(show: Show, now: Desk, jobs: Mapping[str, Job]) -> None:
             st.markdown(f"**{headline}**")
             st.caption(marks.told(detail))
         if now.state in ("down", "never started") and now.ours:
-            start(show, "label-studio", "Start Label Studio", ":material/play_arrow:", jobs, primary=True)
+            shell.start(show, "label-studio", "Start Label Studio", ":material/play_arrow:", jobs, primary=True)
         if now.state == "empty":
-            start(show, "push", "Push", ":material/upload:", jobs, primary=True)
+            shell.start(show, "push", "Push", ":material/upload:", jobs, primary=True)
         if now.state == "ready":
-            start(show, "pull", "Pull", ":material/download:", jobs, hint="Fetch the answers as a new snapshot.")
-            start(
+            shell.start(show, "pull", "Pull", ":material/download:", jobs, hint="Fetch the answers as a new snapshot.")
+            shell.start(
                 show, "push", "Push", ":material/upload:", jobs,
                 hint="Send what is new or changed. What people did is never touched.",
             )  # fmt: skip
@@ -79,40 +75,11 @@ def situation(now: Desk, jobs: Mapping[str, Job]) -> tuple[str, str, str]:
         return "review", f"{done} of {total} tasks are answered", f"Label Studio works at {now.url}"
     if now.state == "empty":
         return "missing", "Nothing was pushed yet", f"Label Studio works at {now.url} and has no tasks of this show."
-    if runs(jobs, "label-studio"):
+    if shell.runs(jobs, "label-studio"):
         return "running", "Label Studio is starting", "The first start takes about a minute."
     if now.state == "never started":
         return "missing", "Label Studio was never started here", now.problem
     return "failed", "Label Studio does not answer", now.problem
-
-
-def start(
-    show: Show,
-    verb: str,
-    label: str,
-    icon: str,
-    jobs: Mapping[str, Job],
-    *,
-    primary: bool = False,
-    hint: str = "",
-) -> None:
-    """The button of a job; while it runs the button says so, and a second press would be the same job."""
-    busy = runs(jobs, verb)
-
-    def begin(person: str) -> str:
-        desk.clear()
-        control.start(show, verb, by=person)
-        return f"{label}: begun. It goes on when this page is closed."
-
-    shell.act(
-        f"{label} runs" if busy else label,
-        icon,
-        f"start-{verb}",
-        begin,
-        disabled=busy,
-        help=hint,
-        primary=primary,
-    )
 
 
 def projects(now: Desk, told: Quality) -> None:
@@ -176,17 +143,16 @@ def waiting(show: Show, told: Quality) -> None:
         (len(lines), "line", "for the bible", "Glossary", ":material/menu_book:"),
         (second, "task", "for a second look", "Flagged", ":material/flag:"),
     ]
-    for number, what, why, part_, icon in rows:
-        if number:
-            pressed = st.button(
+    with st.container(gap="xsmall"):
+        for number, what, why, part_, icon in rows:
+            if number and st.button(
                 f"{marks.count(number, what)} {why}",
                 icon=icon,
                 key=f"open-{part_}",
                 on_click=st.session_state.__setitem__,
                 args=("part", part_),
                 width="stretch",
-            )
-            if pressed:
+            ):
                 st.rerun()  # The parts are chosen outside of what refreshes itself.
     if not any(row[0] for row in rows):
         st.caption("Nothing. Reviewers' answers bring more with the next pull.")

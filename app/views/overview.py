@@ -1,17 +1,17 @@
 """Overview: how the show stands, what to do next, and where everything lies."""
 
-from datetime import datetime
-
 import pandas as pd
 import streamlit as st
 
-from app import components, drawing, shared
+from app import components, drawing, marks, shared, shell
 from app.shared import SHOW, STATES, Advice, Snapshot
+from pipeline import control
 from pipeline.control import Link, UnitStatus
 
 FOLLOW_SECONDS = 3.0  # between two looks while something runs
 WATCH_SECONDS = 15.0  # and otherwise, since a run may be started from a terminal at any time
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
+VERBS = {"run": ":material/play_arrow:", "push": ":material/upload:", "pull": ":material/download:"}
 WHOLE_SHOW = "whole show"  # the grid's column for what is made once
 
 
@@ -26,10 +26,11 @@ def content() -> None:
     try:
         now = shared.look(folder)
     except ValueError as problem:
-        cannot_read(str(folder), str(problem))
+        shell.cannot_read(folder, str(problem))
         return
-    heading(now)
-    next_step(shared.advice(now.units, now.links, now.reviewed))
+    shell.heading(now.name, f"{marks.count(len(now.episodes), 'episode')} in `{now.folder}`")
+    shell.tell()
+    next_step(now, shared.advice(now.units, now.links, now.reviewed))
     pipeline(now)
     review(now.links)
     results(now)
@@ -38,27 +39,7 @@ def content() -> None:
         st.rerun()  # how often to look is the page's to say
 
 
-def cannot_read(folder: str, problem: str) -> None:
-    st.title("Dailies")
-    st.error(
-        f"**The show in `{folder}` cannot be read.** Put this right; the page will notice by itself.",
-        icon=":material/error:",
-    )
-    st.code(problem, language=None, wrap_lines=True)
-    st.caption("A new show: `dailies init` in its folder. Another folder: `dailies up --show DIR`.")
-
-
-def heading(now: Snapshot) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.title(now.name, anchor=False)
-        count = len(now.episodes)
-        st.caption(
-            f"{count} episode{'' if count == 1 else 's'} in `{now.folder}` · as of {datetime.now():%H:%M:%S}",  # noqa: DTZ005 (the reader's clock)
-            text_alignment="right",
-        )
-
-
-def next_step(advice: Advice) -> None:
+def next_step(now: Snapshot, advice: Advice) -> None:
     """The one thing to do now, before anything else on the page."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
         state = advice.state
@@ -72,6 +53,11 @@ def next_step(advice: Advice) -> None:
             )
         if advice.command is not None:
             st.code(advice.command, language=None, width=150)
+            verb = advice.command.removeprefix("dailies ")
+            show = control.open_show(now.folder)
+            shell.start(
+                show, verb, verb.capitalize(), VERBS[verb], control.latest_jobs(show), primary=advice.link is None
+            )
 
 
 def pipeline(now: Snapshot) -> None:

@@ -1,6 +1,14 @@
+import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import httpx
 import pytest
 
 from pipeline.engine import fingerprint
@@ -22,6 +30,12 @@ from pipeline.schemas.story import Bible, Candidate, Character, Doubt, SettledTr
 from pipeline.schemas.timeline import Clip, MediaInfo, Scene, Scenes, Segment, Shot, Span, Word
 from pipeline.show import open_show
 
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+# A browser that looks for nobody but the page it is sent to, and that root may start.
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
 CLIP_SECONDS = 4
 NAMES = {"reyes": "Reyes", "cohen": "Cohen", "pryce": "Pryce"}
 BIBLE = '[show]\ntitle = "Spies"\nlanguage = "en"\n' + "".join(
@@ -35,6 +49,51 @@ BEGAN = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 def spies_copy(spies, tmp_path):
     """The bundled show as a newcomer has it: nothing made yet."""
     return shutil.copytree(spies, tmp_path / "spies", ignore=shutil.ignore_patterns("generator", "truth", ".dailies"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser at {CHROMIUM} (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Starts the panel for a show's folder; its address."""
+    with ExitStack() as servers:
+        yield lambda folder: servers.enter_context(_panel(folder, tmp_path))
+
+
+@contextmanager
+def _panel(folder, elsewhere):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", ROOT / "app" / "main.py"]
+    with (elsewhere / "panel.log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, f"--server.port={port}", "--server.address=127.0.0.1"],
+            env={**os.environ, "DAILIES_SHOW": str(folder)},
+            cwd=elsewhere,  # the panel's settings must be found from anywhere
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(300):
+            try:
+                if httpx.get(f"{url}/_stcore/health", trust_env=False).is_success:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.2)
+        yield url
+        server.terminate()
+        server.wait()
 
 
 class Season:

@@ -1,61 +1,15 @@
 """The panel as a person meets it: a real server, a real browser, a laptop's screen."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
-
-import httpx
 import pytest
 
-from pipeline import dag
+from pipeline import dag, desk
 
-ROOT = Path(__file__).parents[2]
-CHROMIUM = Path("/usr/bin/chromium")
 LAPTOP = {"width": 1366, "height": 768}
-# A browser that looks for nobody but the page it is sent to, and that root may start.
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM} (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
-def panel(spies_copy, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", ROOT / "app" / "main.py"]
-    with (tmp_path / "panel.log").open("w") as log:
-        server = subprocess.Popen(
-            [*command, f"--server.port={port}", "--server.address=127.0.0.1"],
-            env={**os.environ, "DAILIES_SHOW": str(spies_copy)},
-            cwd=tmp_path,  # the panel's settings must be found from anywhere
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(150):
-            try:
-                if httpx.get(f"{url}/_stcore/health", trust_env=False).is_success:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.2)
-        yield url
-        server.terminate()
-        server.wait()
+def panel(serve, spies_copy):
+    return serve(spies_copy)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -92,4 +46,49 @@ def test_the_page_follows_the_show_by_itself(browser, panel, spies_copy):
     page.get_by_text("cannot be read").wait_for(timeout=40_000)
     (spies_copy / "show.toml").write_text(good)
     page.get_by_role("img", name="The pipeline").wait_for(timeout=40_000)
+    page.close()
+
+
+def test_a_lead_accepts_a_group_undoes_it_and_replaces_words_with_preview(browser, serve, season):
+    """The whole story by mouse and keys: who one is, a group accepted and taken back, a name replaced everywhere."""
+    made = season()
+    made.answered("s01e01", 0)
+    made.pull()
+    page = browser.new_page(viewport=LAPTOP)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(serve(made.folder))
+    page.get_by_role("img", name="The pipeline").wait_for()
+    page.get_by_role("button", name="Who are you?").click()
+    page.get_by_role("textbox", name="Your name or e-mail").fill("anna@example.com")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="anna@example.com").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Review").click()
+    page.get_by_role("button", name="7 places that an answer settles too").click()
+    page.get_by_text("7 more places like this").wait_for()
+    page.locator("label", has_text="0:09").first.click()
+    page.get_by_role("button", name="Accept 6").click()
+    page.get_by_text("1 more place like this").wait_for()
+    assert [len(edit.places) for edit in desk.edits_made(made.show)] == [6]
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("7 more places like this").wait_for()
+    assert "part=More+like+this" in page.url
+    assert "who=anna" in page.url
+    page.get_by_text("Change everywhere").click()
+    page.get_by_role("textbox", name="Find").fill("diner")
+    page.keyboard.press("Enter")
+    page.get_by_text("4 places").first.wait_for()
+    page.get_by_role("textbox", name="Replace with").fill("harbour")
+    page.keyboard.press("Enter")
+    page.get_by_text("harbour").first.wait_for()
+    page.get_by_role("button", name="Replace 4").click()
+    page.get_by_text("stands nowhere").wait_for()
+    edits = desk.edits_made(made.show)
+    assert (edits[0].what, edits[0].by) == ("replace", "anna@example.com")
+    assert len(desk.preview_replace(made.show, "harbour", "diner")) == 4
+    page.reload()
+    page.get_by_role("button", name="anna@example.com").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert errors == []
     page.close()

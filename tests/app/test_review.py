@@ -17,9 +17,9 @@ def page(monkeypatch):
 
     def run(folder, part="Progress", who=ANNA, **address):
         monkeypatch.setenv("DAILIES_SHOW", str(folder))
-        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60).run()
+        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
         app.query_params.update({"part": part, **({"who": who} if who else {}), **address})
-        app.switch_page("views/review.py").run()
+        app.run().switch_page("views/review.py").run()
         assert not app.exception
         return app
 
@@ -87,7 +87,7 @@ def test_nothing_is_written_before_somebody_says_who_they_are(page, reviewed):
     app = page(reviewed.folder, "More like this", who="")
     assert button(app, "Accept all").disabled
     assert "Who are you?" not in words(app)
-    app.text_input(key="who").set_value("  Anna\nSmith ").run()
+    app.text_input(key="who-box").set_value("  Anna\nSmith ").run()
     button(app, "Accept all").click().run()
     assert desk.edits_made(reviewed.show)[0].by == "Anna Smith"
 
