@@ -1,12 +1,12 @@
 """How many misheard names are put right or asked about, and how many words are changed that were right.
 
-    python -m benchmarks.names [--seeds 100:140]
+    python -m benchmarks.names [--seeds 200:240]
 
 Transcripts of the bundled show (and of the film, where `../shared/data/film` is there) are made from the truth with
 names misheard (`benchmarks.mishearing`), a transcript for each seed, and settled by each backend. "multimodal" is asked
 through the product's own requests, answer schema and parser; the model behind them is an oracle that answers from the
 truth, and wrongly at a set rate: "honest" is less sure where it is wrong, "dishonest" is always sure. So the logic
-around a model is measured without one. Seeds below 100 were looked at while the lexical side was made; the default
+around a model is measured without one. Seeds below 60 were looked at while the lexical side was made; the default
 ones were not. The last line is JSON.
 """
 
@@ -36,7 +36,7 @@ from pipeline.steps.step2_transcript_disambiguate import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 SPIES, FILM = ROOT / "examples" / "spies", ROOT.parent / "shared" / "data" / "film"
-SEEDS = "100:140"
+SEEDS = "200:240"
 
 
 @dataclass(frozen=True, slots=True)
