@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import dag
+
 ROOT = Path(__file__).parents[1]
+EPISODES = ("s01e01", "s01e02")
+NODES = [(step.name, unit) for step in dag.STEPS for unit in (EPISODES if step.per == "episode" else ("show",))]
 
 
 def dailies(*arguments, show=None, **environment):
