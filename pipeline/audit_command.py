@@ -45,7 +45,7 @@ def audit(
         for text in told(each):
             line(text)
     backs = sum(bool(each.reverted_by) for each in found)
-    line(f"{len(found)} decisions{f', {backs} taken back' if backs else ''}")
+    line(f"{len(found)} decision{'' if len(found) == 1 else 's'}{f', {backs} taken back' if backs else ''}")
 
 
 def as_dict(each: Audited) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pipeline.models.hearings import missed
 from pipeline.models.lexical import Question, questions
 from pipeline.models.phonetics import can_compare
 from pipeline.models.sightings import Limits
-from pipeline.schemas.story import UNKNOWN, Decision, Doubt, KnownNames
+from pipeline.schemas.story import UNKNOWN, Decision, Doubt, KnownNames, shift
 from pipeline.schemas.timeline import Segment, Transcript
 from pipeline.schemas.wording import retimed
 
@@ -79,16 +79,8 @@ def applied(segments: Sequence[Segment], taken: Iterable[Decision]) -> list[Segm
 
 def moved(doubt: Doubt, taken: Sequence[Decision]) -> Doubt:
     """A doubt's words counted as they stand once the decisions before it are applied."""
-    shift = sum(
-        len(each.chosen.split()) - len(each.original.split())
-        for each in taken
-        if each.doubt.kind == "text"
-        and each.doubt.segment == doubt.segment
-        and each.doubt.first_word < doubt.first_word
-    )
-    return doubt.model_copy(
-        update={"first_word": doubt.first_word + shift, "last_word": doubt.last_word + shift} if shift else {}
-    )
+    by = shift(doubt, taken)
+    return doubt.model_copy(update={"first_word": doubt.first_word + by, "last_word": doubt.last_word + by})
 
 
 def _stands(question: Question, rules: Rules) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pipeline.review import desk
 from pipeline.schemas.edits import BatchEdit, EditPlace
-from pipeline.schemas.story import Candidate, Decision, Doubt, SettledTranscript
+from pipeline.schemas.story import Candidate, Decision, Doubt, SettledTranscript, shift
 from pipeline.schemas.timeline import Segment
 
 
@@ -79,14 +79,7 @@ def _standing(transcript: SettledTranscript, decision: Decision) -> Doubt:
     if doubt.kind == "speaker":
         last = len(_line(transcript, doubt).words) - 1
         return doubt.model_copy(update={"first_word": 0, "last_word": last})
-    shift = sum(
-        len(each.chosen.split()) - len(each.original.split())
-        for each in transcript.decisions
-        if each.doubt.kind == "text"
-        and each.doubt.segment == doubt.segment
-        and each.doubt.first_word < doubt.first_word
-    )
-    first = doubt.first_word + shift
+    first = doubt.first_word + shift(doubt, transcript.decisions)
     return doubt.model_copy(update={"first_word": first, "last_word": first + len(decision.chosen.split()) - 1})
 
 

@@ -1,5 +1,6 @@
 """What a show knows (its bible), and what is settled or doubted about its dialogue."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -184,6 +185,17 @@ class Decision(Record):
     by: str
     reason: str
     score: Probability
+
+
+def shift(doubt: Doubt, decisions: Iterable[Decision]) -> int:
+    """By how many places a doubt's words move in their line once `decisions` are applied."""
+    return sum(
+        len(each.chosen.split()) - len(each.original.split())
+        for each in decisions
+        if each.doubt.kind == "text"
+        and each.doubt.segment == doubt.segment
+        and each.doubt.first_word < doubt.first_word
+    )
 
 
 class SettledTranscript(Record):
