@@ -95,7 +95,9 @@ def picture(nodes: Sequence[Node], units: Sequence[UnitStatus], notes: Mapping[s
     needs = nearest_needs(nodes)
     width = max((place.column for place in where.values()), default=0) * COLUMN + CARD_WIDTH + 2 * MARGIN
     height = max((place.lane for place in where.values()), default=0) * LANE + CARD_HEIGHT + 2 * MARGIN
-    curves = [_curve(where[need], where[node.name]) for node in nodes for need in needs[node.name]]
+    lanes = [place.lane for place in where.values()]
+    main = max(lanes, key=lanes.count, default=0)
+    curves = [_curve(where[need], where[node.name], main) for node in nodes for need in needs[node.name]]
     cards = [
         _source(node, where[node.name], (notes or {}).get(node.name, ""))
         if node.is_source
@@ -117,8 +119,10 @@ def _corner(place: Place) -> tuple[int, int]:
     return MARGIN + place.column * COLUMN, MARGIN + place.lane * LANE
 
 
-def _curve(start: Place, end: Place) -> str:
-    """From the right edge of one card to the left edge of the next; long ones keep to the lane that was kept free."""
+def _curve(start: Place, end: Place, main: int) -> str:
+    """From the right edge of one card to the left edge of the next. Long ones keep to the lane that was kept free for
+    them: that of the card farther from the `main` lane.
+    """
     (x1, y1), (x2, y2) = _corner(start), _corner(end)
     x1 += CARD_WIDTH
     y1 += CARD_HEIGHT // 2
@@ -126,7 +130,7 @@ def _curve(start: Place, end: Place) -> str:
     gap = COLUMN - CARD_WIDTH
     if y1 == y2:
         path = f"M{x1} {y1}H{x2 - 5}"
-    elif end.lane > start.lane:
+    elif abs(end.lane - main) > abs(start.lane - main):
         bend = x1 + gap
         path = f"M{x1} {y1}C{x1 + gap * 0.7} {y1} {bend - gap * 0.7} {y2} {bend} {y2}H{x2 - 5}"
     else:

@@ -1,5 +1,6 @@
 """The pipeline as a picture: what goes where, and that nothing is told by colour alone."""
 
+import re
 import xml.etree.ElementTree as ET
 
 from app import drawing
@@ -70,6 +71,30 @@ def test_a_long_season_is_drawn_as_shares():
 def test_every_state_can_be_drawn_and_each_shape_differs():
     shapes = {drawing.mark(0, 0, state).replace(state.colour, "") for state in STATES.values()}
     assert len(shapes) == len(STATES)
+
+
+def test_no_line_passes_through_a_card():
+    """The real pipeline: along its lane, a line meets no card but the two that it joins."""
+    from pipeline import dag
+
+    nodes = [Node(source.name, (), is_source=True) for source in dag.SOURCES]
+    nodes += [Node(step.name, tuple(need.producer for need in step.needs.values())) for step in dag.STEPS]
+    svg = ET.fromstring(drawing.picture(nodes, []))
+    cards = [tuple(float(card.get(name)) for name in ("x", "y", "width", "height")) for card in svg.iter("rect")]
+    lines = [path.get("d") for path in svg.iter("path") if path.get("stroke-width") == "1.5"]
+    assert len(lines) > len(dag.STEPS)
+    for line in lines:
+        at = (0.0, 0.0)
+        for command, numbers in re.findall(r"([MCH])([^MCH]+)", line):
+            values = [float(number) for number in numbers.split()]
+            to = (values[0], at[1]) if command == "H" else (values[-2], values[-1])
+            if command == "H":
+                assert [card for card in cards if _crosses(at[0], to[0], at[1], *card)] == [], line
+            at = to
+
+
+def _crosses(left, right, level, x, y, width, height):
+    return left < x and x + width < right and y < level < y + height
 
 
 def test_a_source_shows_its_note():
