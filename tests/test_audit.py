@@ -18,7 +18,7 @@ from pipeline.show import open_show
 ID = "s01e01@0001000:1-1"
 MODEL = Consulted(
     backend="openai", model="toy", revision="abc", prompt="f" * 64, lines=("s01e01@0001000",), frames=("still.jpg",),
-    sounds=(Span(start=0.75, end=2.25),), withheld=("pictures",), chosen="Cohen.", confidence=0.93, 
+    sounds=(Span(start=0.75, end=2.25),), withheld=("pictures",), chosen="Cohen.", confidence=0.93,
     reason="she says so",
 )  # fmt: skip
 

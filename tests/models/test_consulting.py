@@ -7,10 +7,13 @@ from pipeline.engine.records import File
 from pipeline.models.disambiguation import draft
 from pipeline.models.scene_material import Material, letters, played, shown
 from pipeline.models.vlm_fake import FakeVlm
-from pipeline.schemas.story import Bible, Character, Frame, KnownNames, ShotReference
-from pipeline.schemas.timeline import Scene, Segment, Span, Transcript, Word
+from pipeline.schemas.story import UNKNOWN, Bible, Character, Frame, KnownNames, ShotReference, ShotReferences
+from pipeline.schemas.timeline import Episode, Scene, SceneSpans, Segment, Span, Transcript, Word
 from pipeline.schemas.voices import EpisodeVoices, VoiceLine
+from pipeline.steps import step2_transcript_disambiguate
 from pipeline.steps.step2_transcript_disambiguate import Config, consult
+
+from . import tiny_families
 
 
 def picture(name):
@@ -154,3 +157,39 @@ def test_sound_is_played_while_there_is_room_and_never_behind_its_end():
     assert list(played(LINES, 6, 40)) == ["e@0", "e@1"]
     assert played(LINES[:1], 6, 1.5)["e@0"].end == 1.5
     assert played(LINES[3:], 6, 20) == {}
+
+
+# Newer transformers say on import what they cannot find, and numpy says so of transformers.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+def test_a_real_model_without_training_is_asked_by_the_step_and_what_it_says_is_on_record(work, spies, tmp_path):
+    """An Omni checkpoint of random weights through the product's own loading, with real sound and pictures."""
+    folder = tiny_families.save("qwen2_5_omni", tmp_path / "omni")
+    still = work.store.put_file(spies / "refs" / "reyes.png")
+    lines = LINES[:2]
+    base = Transcript(episode="e", language="en", source="asr", segments=lines)
+    shot = reference(0).model_copy(update={"frames": (Frame(at=4, picture=still, sharpness=1, brightness=0.5),)})
+    config = Config(
+        backend="multimodal",
+        models=({"model": str(folder), "revision": "sha256:toy"},),
+        picture_pixels=4096,
+        instructions="Answer.",
+    )
+    inputs = {
+        "episode": Episode(id="e", video=work.store.put_file(spies / "episodes" / "s01e02.mp4")),
+        "step1_scenes": SceneSpans(scenes=(Scene(index=0, span=Span(start=0, end=20), first_shot=0, last_shot=0),)),
+        "step2_transcript_base": base,
+        "step2_shot_reference": ShotReferences(episode="e", shots=(shot,)),
+        "step2_voices": EpisodeVoices(lines=VOICES.lines[:2], voices=()),
+        "step2_bible": Bible(
+            title="Toy", characters=(Character(id="ann", name="Ann", short="Ann", references=(still,)),)
+        ),
+    }
+    settled = step2_transcript_disambiguate.run(config, work, **inputs)
+    assert settled.segments == lines
+    for doubt in settled.doubts:
+        said = doubt.consulted
+        assert (said.backend, said.model, said.revision) == ("transformers", "omni", "sha256:toy")
+        assert (said.withheld, said.frames, len(said.sounds)) == ((), ("reyes.png",), 2)
+        assert (said.chosen in ("ann", UNKNOWN)) == (said.confidence is not None) == (not said.problem)
+    assert len(settled.doubts) == 2
+    assert step2_transcript_disambiguate.run(config, work, **inputs) == settled
