@@ -33,7 +33,16 @@ _QUOTED = re.compile('"([^"]*)"|“([^”]*)”|«([^»]*)»')
 _CAPITALISED = re.compile(r"(?<![.!?…:\"”»]\s)(?<!^)\b[A-ZÀ-ÖØ-Þ][\w’'-]+", re.MULTILINE)
 _MONTHS = "january february march april may june july august september october november december"
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday christmas easter"
-_ALWAYS_CAPITAL = frozenset(f"{_MONTHS} {_DAYS} i i'm i've i'll i'd english french".split())
+_ORIGINS = (
+    "african american arabic asian british chinese dutch egyptian english european french german greek indian irish"
+    " italian japanese mediterranean mexican moroccan persian roman russian scandinavian scottish spanish swiss turkish"
+    " venetian viennese western art deco nouveau baroque edwardian georgian gothic victorian"
+)
+_ALWAYS_CAPITAL = frozenset(f"{_MONTHS} {_DAYS} {_ORIGINS} i i'm i've i'll i'd".split())
+_LETTERS = re.compile(r"[A-Z]{2,4}s?|[A-Z]-[a-z]+")
+"""No names: TV, CCTV, T-shirt."""
+_READ = re.compile(r"\b(?:reads?|reading|labell?ed|lettered|marked|titled|spells?|spelling|written|words?),? *$")
+"""Before a quotation: it is seen as letters, and not said."""
 
 
 PENALTY = {
@@ -50,10 +59,14 @@ PENALTY = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault of one caption: its kind (a key of PENALTY), and in words what and where."""
+    """A fault of one caption: its kind (a key of PENALTY), and in words what and where.
+
+    `where` are the words of the caption that it is about, as they stand there; "" where it is about all of it.
+    """
 
     kind: str
     what: str
+    where: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.what}"
@@ -61,10 +74,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is known of a clip: the words `heard` in it, and ids of those `present`, who are heard or may be seen."""
+    """What is known of a clip: the words `heard` in it, and ids of those `present`, who are heard or may be seen.
+
+    `measured` says in words what was measured of its picture, and where it plays.
+    """
 
     heard: str
     present: frozenset[str]
+    measured: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +99,7 @@ def lint(
     found: dict[str, list[Finding]] = {}
     for caption in captions:
         found.setdefault(caption.clip, []).extend(_of_one(caption, about[caption.clip], bible, rules))
-    for clip, finding in (*_leaks(captions, bible), *_openings(captions)):
+    for clip, finding in (*_leaks(captions, bible), *_openings(captions, about)):
         found[clip].append(finding)
     return {clip: tuple(findings) for clip, findings in found.items() if findings}
 
@@ -99,18 +116,20 @@ def marked(caption: Caption, findings: Sequence[Finding]) -> Caption:
 def _of_one(caption: Caption, about: About, bible: Bible, rules: Rules) -> Iterator[Finding]:
     told = _told(caption.text)
     for name in dict.fromkeys(_strangers(told, bible)):
-        yield Finding("unknown name", f"“{name}” is neither in the cast nor a place or term of the bible")
+        yield Finding("unknown name", f"“{name}” is neither in the cast nor a place or term of the bible", name)
     for quote in _quotes(caption.text):
         if fuzz.partial_ratio(normal(quote), normal(about.heard)) < SAID_ENOUGH:
-            yield Finding("unheard quote", f"nobody says “{quote}” in this clip")
+            yield Finding("unheard quote", f"nobody says “{quote}” in this clip", quote)
+    people = _without_titles(told, bible)
     for character in bible.characters:
-        names = {character.short, character.name, *character.aliases}
         if character.id in about.present:
             continue
-        if character.id in caption.characters or any(_stands(name, told) for name in names):
-            yield Finding("absent character", f"{character.short} is neither heard nor known to be there")
+        names = sorted({character.short, character.name, *character.aliases}, key=lambda name: (-len(name), name))
+        standing = next((name for name in names if _stands(name, people)), "")
+        if standing or character.id in caption.characters:
+            yield Finding("absent character", f"{character.short} is neither heard nor known to be there", standing)
     if opening := _BOILERPLATE.match(caption.text.strip()):
-        yield Finding("boilerplate opening", f"“{opening.group()}” says nothing of the clip")
+        yield Finding("boilerplate opening", f"“{opening.group()}” says nothing of the clip", opening.group())
     words = len(caption.text.split())
     if not rules.min_words <= words <= rules.max_words:
         yield Finding("length", f"{words} words; {rules.min_words} to {rules.max_words} are wanted")
@@ -122,10 +141,19 @@ def _told(text: str) -> str:
 
 
 def _quotes(text: str) -> Iterator[str]:
+    """What somebody says in a caption; the letters of a sign are not said."""
     for match in _QUOTED.finditer(text):
         quote = next(group for group in match.groups() if group is not None).strip()
-        if normal(quote):
+        if normal(quote) and not _READ.search(text[: match.start()]):
             yield quote
+
+
+def _without_titles(told: str, bible: Bible) -> str:
+    """A caption without places and terms of several words: nobody called Moon is in the Blue Moon Diner."""
+    titles = [place.name for place in bible.places] + [term.term for term in bible.terms]
+    for title in sorted((title for title in titles if " " in title), key=len, reverse=True):
+        told = told.replace(title, " ")
+    return told
 
 
 def _strangers(told: str, bible: Bible) -> Iterator[str]:
@@ -133,7 +161,7 @@ def _strangers(told: str, bible: Bible) -> Iterator[str]:
     known = {part for form in _forms(bible) for part in normal(form).split()} | _ALWAYS_CAPITAL | TITLES
     for match in _CAPITALISED.finditer(told):
         word = re.sub(r"['’]s$", "", match.group())
-        if not set(normal(word).split()) <= known:
+        if not _LETTERS.fullmatch(word) and not set(normal(word).split()) <= known:
             yield word
 
 
@@ -163,21 +191,33 @@ def _leaks(captions: Sequence[Caption], bible: Bible) -> Iterator[tuple[str, Fin
                 continue
             often = f"{len(leaking)} of {len(theirs)} captions of {character.short}"
             what = f"{often} say “{trait}”, which the name stands for"
-            yield from ((caption.clip, Finding("identity leakage", what)) for caption in leaking)
+            for caption in leaking:
+                yield caption.clip, Finding("identity leakage", what, trait if trait in caption.text else "")
 
 
 def _repeats(trait: str, text: str) -> bool:
     """Whether all words of a trait that mean something stand in a caption."""
-    words = {word for word in normal(trait).split() if len(word) > 3}
-    return bool(words) and words <= set(normal(_told(text)).split())
+    return (words := _meaning(trait)) != set() and words <= _meaning(_told(text))
 
 
-def _openings(captions: Sequence[Caption]) -> Iterator[tuple[str, Finding]]:
+def _openings(captions: Sequence[Caption], about: Mapping[str, About]) -> Iterator[tuple[str, Finding]]:
+    """Openings that many clips share. One that tells what was measured of its clip is shared for a reason."""
     if len(captions) < OPENING_FEW:
         return
     openings = {caption.clip: " ".join(normal(caption.text).split()[:OPENING_WORDS]) for caption in captions}
-    often = Counter(openings.values())
-    for clip, opening in openings.items():
+    empty = {clip: opening for clip, opening in openings.items() if not _tells(opening, about[clip].measured)}
+    often = Counter(empty.values())
+    for caption in captions:
+        opening = empty.get(caption.clip, "")
         if opening and often[opening] > OPENING_SHARE * len(captions):
             what = f"{often[opening]} of {len(captions)} captions begin with “{opening}”"
-            yield clip, Finding("shared opening", what)
+            yield caption.clip, Finding("shared opening", what, " ".join(caption.text.split()[:OPENING_WORDS]))
+
+
+def _tells(opening: str, measured: str) -> bool:
+    """Whether all words of an opening that mean something are in what was measured."""
+    return (words := _meaning(opening)) != set() and words <= _meaning(measured)
+
+
+def _meaning(text: str) -> set[str]:
+    return {word for word in normal(text).split() if len(word) > 3}

@@ -15,8 +15,7 @@ from pipeline.engine.work import Workspace
 from pipeline.media import excerpts
 from pipeline.models import caption_asks, captioning
 from pipeline.models.caption_asks import Style
-from pipeline.models.caption_facts import gather
-from pipeline.models.caption_lint import Finding, Rules, lint, marked
+from pipeline.models.caption_lint import Rules, marked
 from pipeline.models.captioner import Facts, write
 from pipeline.models.vlm import Part, Sound, Video, Vlm
 from pipeline.schemas.captions import Caption, Captions
@@ -56,6 +55,15 @@ class Config(StepConfig):
             repair=self.repair,
         )
 
+    @property
+    def telling(self) -> captioning.Telling:
+        looks = self.describe_looks and self.backend == "facts"
+        return captioning.Telling(looks, self.name_places, self.examples, self.examples_shown)
+
+    @property
+    def lint_rules(self) -> Rules:
+        return Rules(self.shortest, self.longest)
+
 
 @step(version=2)
 def run(
@@ -68,43 +76,29 @@ def run(
     step2_scene_context: SceneContexts,
     step2_bible: Bible,
 ) -> Captions:
-    facts = gather(
-        step1_scenes,
-        step2_transcript_disambiguate,
-        step2_shot_reference,
-        step2_scene_context,
+    known = captioning.known(
+        config.telling, step1_scenes, step2_transcript_disambiguate, step2_shot_reference, step2_scene_context,
         step2_bible,
-        describe_looks=config.describe_looks and config.backend == "facts",
-        name_places=config.name_places,
-    )
-    about = captioning.about(facts, step1_scenes, step2_scene_context)
-
-    def faults(captions: Sequence[Caption]) -> dict[str, tuple[Finding, ...]]:
-        return lint(captions, about, step2_bible, Rules(config.shortest, config.longest))
-
+    )  # fmt: skip
     vlm = open_model(config, work)
     if vlm is None:
-        captions = by_facts(work, facts)
+        captions = by_facts(work, known.facts)
     else:
-        briefs = captioning.briefs(
-            facts, step1_scenes, step2_scene_context, step2_bible, config.examples, config.examples_shown
-        )
-        captions, usage = captioning.write_all(
+        captions, _ = captioning.write_all(
             work,
             vlm,
-            briefs,
+            known.briefs,
             [clip.video.digest for clip in step1_scenes.clips],
             lambda indexes: perceived(config, work, vlm, [step1_scenes.clips[index] for index in indexes]),
             config.manner,
-            faults,
+            lambda captions: known.faults(captions, config.lint_rules),
         )
-        work.report(**usage.figures())
-    found = faults(captions)
+    found = known.faults(captions, config.lint_rules)
     captions = [marked(caption, found.get(caption.clip, ())) for caption in captions]
     work.report(
         captions=len(captions),
         without_dialogue=sum(not caption.quotes for caption in captions),
-        unnamed_speakers=sum(said.speaker is None for each in facts for said in each.said),
+        unnamed_speakers=sum(said.speaker is None for each in known.facts for said in each.said),
         with_faults=len(found),
     )
     backend = config.backend if vlm is None else f"vlm {vlm.name} {vlm.revision}"

@@ -39,6 +39,8 @@ def kinds(text, about=HERE, **more):
         "Ines’s coat is in view. On Monday, Operation Halcyon begins.",
         "Reyes calls out, “Now!” Then the camera holds still.",
         "The inspector waits.",
+        "Pryce, in a T-shirt, looks at the TV; Victorian lamps and Venetian blinds stand behind him.",
+        'Behind Reyes a sign reads "OPEN ALL NIGHT".',
     ],
 )
 def test_a_caption_that_says_what_is_known_has_no_fault(text):
@@ -64,6 +66,32 @@ def test_a_name_inside_a_quote_is_what_was_said_and_no_character_of_the_picture(
     assert kinds('Reyes asks, "Where is Pryce?"', alone) == []
     assert kinds("Reyes turns to Pryce.", alone) == ["absent character"]
     assert kinds("Reyes turns round.", alone, characters=("pryce",)) == ["absent character"]
+
+
+def test_the_name_of_a_place_or_a_term_is_nobody_in_the_picture():
+    alone = About(heard="", present=frozenset({"reyes"}))
+    moon = Character(id="moon", name="Keith Moon", short="Moon")
+    bible = BIBLE.model_copy(
+        update={
+            "characters": (*BIBLE.characters, moon),
+            "places": (Place(id="diner", name="Blue Moon Diner"), Place(id="shop", name="Pryce and Sons")),
+        }
+    )
+    inside = caption("Reyes waits in the Blue Moon Diner, opposite Pryce and Sons.")
+    assert lint([inside], {"c": alone}, bible, RULES) == {}
+    (finding,) = lint([caption("Reyes greets Moon in the Blue Moon Diner.")], {"c": alone}, bible, RULES)["c"]
+    assert (finding.kind, finding.where) == ("absent character", "Moon")
+
+
+def test_a_finding_tells_the_words_of_the_caption_that_it_is_about():
+    text = 'The video shows Miller. Then he says, "We will meet at the harbour."'
+    (findings,) = lint([caption(text)], {"c": HERE}, BIBLE, RULES).values()
+    assert {finding.kind: finding.where for finding in findings} == {
+        "unknown name": "Miller",
+        "unheard quote": "We will meet at the harbour.",
+        "boilerplate opening": "The video shows",
+    }
+    assert all(finding.where in text for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +132,20 @@ def test_many_captions_with_one_opening_are_marked_and_a_few_are_not():
     others = [f"Door {n} stands in the light of a street lamp." for n in range(6)]
     assert sorted(shows([*same, *others])) == ["c0", "c1", "c2", "c3"]
     assert shows([*same[:2], *others]) == {}
+
+
+def test_an_opening_that_tells_what_was_measured_of_each_clip_is_no_boilerplate():
+    texts = [f"In warm light, the camera holds still on number {n}." for n in range(8)]
+    captions = [caption(text, clip=f"c{n}") for n, text in enumerate(texts)]
+    measured = "The camera holds still, and the picture is in warm light."
+    about = {each.clip: About(HERE.heard, HERE.present, measured) for each in captions}
+    assert lint(captions, about, BIBLE, RULES) == {}
+    about["c0"] = About(HERE.heard, HERE.present, "The camera pans left, in cool light.")
+    assert lint(captions, about, BIBLE, RULES) == {}  # One that is wrong is not many that are alike.
+    about = dict.fromkeys(about, HERE)
+    found = lint(captions, about, BIBLE, RULES)
+    assert {finding.where for findings in found.values() for finding in findings} == {"In warm light, the"}
+    assert len(found) == 8
 
 
 def test_findings_lower_the_score_once_for_each_kind_and_change_no_word():

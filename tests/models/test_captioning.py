@@ -1,12 +1,15 @@
 import pytest
 
+from pipeline.engine.events import Events, Reader
+from pipeline.engine.memo import LimitedError
 from pipeline.models import captioning
-from pipeline.models.caption_facts import gather
-from pipeline.models.caption_lint import Rules, lint
+from pipeline.models.caption_lint import Rules
 from pipeline.models.vlm_fake import FakeVlm
 from pipeline.schemas.story import (
     Bible,
+    Candidate,
     Character,
+    Doubt,
     Place,
     SceneContext,
     SceneContexts,
@@ -61,8 +64,8 @@ def answer(caption="Somebody crosses the wet street and says, [1], then looks up
 
 def run(work, vlm, shown, manner=MANNER, examples=()):
     scenes, settled, contexts, bible = shown
-    facts = gather(scenes, settled, ShotReferences(episode="e", shots=()), contexts, bible)
-    about = captioning.about(facts, scenes, contexts)
+    telling = captioning.Telling(examples=tuple(examples), most=1)
+    known = captioning.known(telling, scenes, settled, ShotReferences(episode="e", shots=()), contexts, bible)
     looked: list[int] = []
 
     def perceive(indexes):
@@ -73,11 +76,11 @@ def run(work, vlm, shown, manner=MANNER, examples=()):
     captions, usage = captioning.write_all(
         work,
         vlm,
-        captioning.briefs(facts, scenes, contexts, bible, examples, 1),
+        known.briefs,
         [clip.video.digest for clip in scenes.clips],
         perceive,
         manner,
-        lambda captions: lint(captions, about, bible, Rules(3, 100)),
+        lambda captions: known.faults(captions, Rules(3, 100)),
     )
     return captions, usage, looked
 
@@ -153,3 +156,29 @@ def test_examples_enter_the_request_and_the_item(work, examples):
     run(work, vlm, show(), examples=examples)
     assert len(vlm.asked) == (10 if examples else 0)
     assert all(examples[0] in request.parts[1].text for request in vlm.asked)
+
+
+def test_who_probably_speaks_an_open_line_is_told_to_the_model_and_is_no_absent_character():
+    scenes, settled, contexts, bible = show()
+    line = settled.segments[0].model_copy(update={"speaker": None})
+    scores = {"margaux": 0.7, "UNKNOWN": 0.26, "cohen": 0.04}
+    doubt = Doubt(
+        id="d", kind="speaker", segment=line.id, span=line.span, first_word=0, last_word=0, heard="", context="",
+        candidates=tuple(Candidate(value=value, score=score) for value, score in scores.items()), evidence=(),
+    )  # fmt: skip
+    open_ = settled.model_copy(update={"segments": (line, *settled.segments[1:]), "doubts": (doubt,)})
+    known = captioning.known(
+        captioning.Telling(), scenes, open_, ShotReferences(episode="e", shots=()), contexts, bible
+    )
+    assert [role.id for role in known.briefs[0].cast] == ["reyes", "pryce", "margaux"]
+    assert known.about[scenes.clips[0].id].present == {"reyes", "pryce", "margaux"}
+    assert [role.id for role in known.briefs[4].cast] == ["reyes", "pryce", "margaux"]
+    assert [role.id for role in known.briefs[5].cast] == ["pryce", "cohen"]
+
+
+def test_what_the_model_cost_is_told_though_only_a_few_clips_were_asked_for(work, tmp_path):
+    work.events, work.limit = Events(tmp_path / "events.jsonl"), 3
+    with pytest.raises(LimitedError):
+        run(work, FakeVlm(lambda _: answer()), show())
+    (told,) = [event for event in Reader(tmp_path / "events.jsonl").poll() if event["event"] == "report"]
+    assert told["requests"] == 3
