@@ -76,8 +76,8 @@ def once(show: Show, run: Run, say: Say) -> Once:
         with control.label_studio(show) as client:
             answered = scripted.review(client, show.file.name, picks=PICKS, drop=DROP)
         say(f"{answered.tasks} tasks answered, {answered.accepted} of them as they were")
+        again = control.push(show, log=say)  # Before the pull: what the machines learn from answers may be told anew.
         pulled, _ = control.pull(show)
-        again = control.push(show, log=say)
     reports.append(_succeed(run(show, None)))
     wrong = [f"unreadable answer: {line}" for line in pulled.unreadable]
     wrong += [f"a second push wrote {each.writes} {each.kind}" for each in again if each.writes]
