@@ -41,7 +41,7 @@ def suggestions(show: Show) -> list[Group]:
             at=group.origin.at,
             from_place=group.origin.key,
             said=group.said,
-            places=tuple(now.place(each.place) for each in group.suggestions),
+            places=now.places(group),
         )
         for group in now.groups
     ]

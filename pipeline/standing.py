@@ -1,7 +1,8 @@
 """How the review stands, read from the store, fresh or not: what the lead's desk shows and what it works on."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -93,6 +94,8 @@ class Now:
     standing: dict[str, Standing]
     accounts: tuple[EditAccount, ...]
     groups: tuple[fixes.Group, ...]
+    shown: dict[str, tuple[Place, ...]] = field(default_factory=dict)
+    """The places of the groups, by group, once somebody has asked for them."""
 
     @property
     def names(self) -> dict[str, str]:
@@ -101,6 +104,11 @@ class Now:
     def lines(self) -> Iterator[tuple[str, Segment]]:
         for episode, standing in self.standing.items():
             yield from ((episode, line) for line in standing.dialogue.spoken())
+
+    def places(self, group: fixes.Group) -> tuple[Place, ...]:
+        if group.id not in self.shown:
+            self.shown[group.id] = tuple(self.place(each.place) for each in group.suggestions)
+        return self.shown[group.id]
 
     def place(self, place: EditPlace) -> Place:
         machine = self.machines.get(place.episode)
@@ -145,11 +153,11 @@ def _loaded(
 ) -> Now:
     """All that the desk shows; the panel asks for it with every click, so the last is kept.
 
-    Everything is named by its digest, but the log, which only grows.
+    Everything is named by its digest, but the log, which only grows. After an edit only the episodes that it concerns
+    are looked at anew.
     """
     store = Store(root)
-    kinds = {step.name: step.output for step in dag.STEPS}
-    records: dict[Node, Any] = {node: store.get(digest, kinds[node[0]]) for node, digest in digests}
+    records: dict[Node, Any] = {node: _record(root, node[0], digest) for node, digest in digests}
     bible: Bible = records["step2-bible", SHOW]
     decisions = store.get(snapshot, ReviewSnapshot).decisions if snapshot else ()
     paths = sorted((root / "edits").glob("*"))[:log_length]
@@ -160,16 +168,49 @@ def _loaded(
         for episode in episodes
         if all((step, episode) in records for step in _STEPS)
     }
-    standing = {
-        episode: stand(machine, bible, [d for d in decisions if d.episode == episode], sure_enough, policy, log)
+    of_episode: dict[str, list[ReviewDecision]] = defaultdict(list)
+    for decision in decisions:
+        of_episode[decision.episode].append(decision)
+    inputs = {
+        episode: (machine, bible, of_episode[episode], sure_enough, policy, _about(episode, log))
         for episode, machine in machines.items()
     }
+    standing = {episode: _stood(root, episode, each) for episode, each in inputs.items()}
     laid = [each for its in standing.values() for each in its.laid] + edits.elsewhere(log, machines)
     names = {character.id: character.short for character in bible.characters}
     transcripts = {episode: machine.transcript for episode, machine in machines.items()}
     voices = fixes.voices_of(records.get(("step2-voices", SHOW)))
     groups = fixes.suggestions(transcripts, decisions, log, voices, names)
     return Now(machines, bible, decisions, log, standing, edits.accounts(log, laid), tuple(groups))
+
+
+@lru_cache(maxsize=4096)
+def _record(root: Path, step: str, digest: Digest) -> Any:
+    kinds = {each.name: each.output for each in dag.STEPS}
+    return Store(root).get(digest, kinds[step])
+
+
+_Inputs = tuple[Machine, Bible, list[ReviewDecision], float, Policy, list[BatchEdit]]
+_STOOD: dict[tuple[Path, str], tuple[_Inputs, Standing]] = {}
+
+
+def _stood(root: Path, episode: str, inputs: _Inputs) -> Standing:
+    """How an episode stands; the last answer holds as long as all that it was made of is the same."""
+    last = _STOOD.get((root, episode))
+    if last is None or last[0] != inputs:
+        last = _STOOD[root, episode] = (inputs, stand(*inputs))
+    return last[1]
+
+
+def _about(episode: str, log: Sequence[BatchEdit]) -> list[BatchEdit]:
+    """The entries that say something of an episode, and those that take one of them back."""
+    ids: set[str] = set()
+    found = []
+    for entry in log:
+        if entry.undoes in ids or any(place.episode == episode for place in entry.places):
+            ids.add(entry.id)
+            found.append(entry)
+    return found
 
 
 def edit_of(now: Now, entry: BatchEdit, gone: dict[str, BatchEdit], accounts: dict[str, EditAccount]) -> Edit:

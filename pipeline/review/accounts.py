@@ -1,5 +1,6 @@
 """The account of every decision ever made: what became of each of its parts, and so of the whole. Pure."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -54,8 +55,9 @@ def placed(parts: Sequence[Part], clips: Sequence[Clip]) -> list[Part]:
 
 
 def clip_at(where: Span, clips: Sequence[Clip]) -> Clip | None:
-    """The clip that holds the middle of `where`."""
-    return next((clip for clip in clips if clip.span.holds(where.middle)), None)
+    """The clip that holds the middle of `where`. `clips` stand in the order of their starts and do not overlap."""
+    before = bisect_right(clips, where.middle, key=lambda clip: clip.span.start)
+    return clips[before - 1] if before and clips[before - 1].span.holds(where.middle) else None
 
 
 def accounts(decisions: Sequence[ReviewDecision], parts: Sequence[Part]) -> tuple[DecisionAccount, ...]:
