@@ -158,17 +158,27 @@ JOB_STATES = {"done": "fresh", "failed": "failed", "died": "failed", "stopped": 
 _LAST_WORDS = 6
 
 
-def job(made: Job, *, open_: bool = False) -> None:
-    """What a job did or does, with its words."""
+NAMES = {"label-studio": "Label Studio"}
+
+
+def job(show: Show, made: Job) -> None:
+    """What a job did or does, with its words. What runs can be stopped."""
     state = shared.STATES[JOB_STATES[made.state]]
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{made.verb.replace('-', ' ').capitalize()}**", width="content")
+            st.markdown(f"**{NAMES.get(made.verb, made.verb.capitalize())}**", width="content")
             st.badge(made.state, icon=state.icon, color=state.palette, width="content")
             took = "for" if made.state == "running" else "took"
             st.caption(f"{made.at:%d %b %H:%M} by {made.by}, {took} {shared.duration(made.seconds)}")
-        last = made.lines[-_LAST_WORDS:]
-        if open_ or made.state in ("failed", "died", "running"):
-            st.code("\n".join(last) or "…", language=None, wrap_lines=True)
-        elif last:
+        serves = made.state == "running" and made.verb == "label-studio"
+        if made.state in ("failed", "died", "running") and not serves:
+            st.code("\n".join(made.lines[-_LAST_WORDS:]) or "…", language=None, wrap_lines=True)
+        elif made.lines and not serves:
             st.caption("  \n".join(marks.plain(line) for line in made.lines[-2:]))
+        if made.state == "running":
+            act("Stop", ":material/stop:", f"stop-{made.id}", lambda person: stopped(show, made, person))
+
+
+def stopped(show: Show, made: Job, person: str) -> str:
+    control.stop(show, made.id, by=person)
+    return f"{NAMES.get(made.verb, made.verb.capitalize())} is stopping. What it finished is kept."

@@ -35,10 +35,10 @@ def part(show: Show, told: Quality) -> bool:
     waiting_column, drafts_column, done_column = st.columns(3, gap="medium")
     with waiting_column:
         waiting(show, told)
-    with drafts_column:
-        unsent(drafts(str(show.folder), show) if now.state == "ready" else None)
     with done_column:
-        done(jobs)
+        done(show, jobs)
+    with drafts_column:  # Last, for these take longest.
+        unsent(drafts(str(show.folder), show) if now.state == "ready" else None)
     return any(job.state == "running" for verb, job in jobs.items() if verb != "label-studio" or now.state == "down")
 
 
@@ -158,11 +158,11 @@ def waiting(show: Show, told: Quality) -> None:
         st.caption("Nothing. Reviewers' answers bring more with the next pull.")
 
 
-def done(jobs: Mapping[str, Job]) -> None:
+def done(show: Show, jobs: Mapping[str, Job]) -> None:
     """What the last push, pull and start of Label Studio did."""
     st.markdown("**Last done**")
     shown = [jobs[verb] for verb in ("pull", "push", "label-studio") if verb in jobs]
     if not shown:
         st.caption("Nothing was pushed or pulled from here yet; `dailies push` and `dailies pull` do the same.")
     for job in sorted(shown, key=lambda each: each.at, reverse=True):
-        shell.job(job)
+        shell.job(show, job)
