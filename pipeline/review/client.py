@@ -1,7 +1,7 @@
 """Everything that Dailies asks a Label Studio, here or elsewhere."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -9,9 +9,9 @@ import httpx
 from pipeline.review import interface
 from pipeline.review.connection import json_of
 from pipeline.review.errors import LabelStudioError
-from pipeline.review.queries import Project, Queries
+from pipeline.review.queries import Project, Queries, Settings
 from pipeline.review.replay import Work
-from pipeline.review.shown import MODEL_VERSION, Kind, ReviewTask
+from pipeline.review.shown import KINDS, MODEL_VERSION, Kind, ReviewTask
 
 if TYPE_CHECKING:
     from label_studio_sdk.core.request_options import RequestOptions
@@ -48,18 +48,24 @@ class Client(Queries):
 
     # Projects
 
+    def projects_of(self, show: str) -> dict[Kind, Project]:
+        """The show's projects, by the marks in their descriptions: people may rename them."""
+        listed = list(self._all("api/projects/", "for its projects", include="id,description"))
+        found: dict[Kind, Project] = {}
+        for kind in KINDS:
+            mark = _mark(show, kind)
+            ids = [project["id"] for project in listed if mark in (project["description"] or "")]
+            if len(ids) > 1:
+                raise LabelStudioError(
+                    f"projects {', '.join(map(str, ids))} of {self.url} all bear the mark {mark}: take it out of the"
+                    " description of all but one (a duplicated project takes it along)"
+                )
+            if ids:
+                found[kind] = self._project(ids[0])
+        return found
+
     def find_project(self, show: str, kind: Kind) -> Project | None:
-        """The show's project, by the mark in its description: people may rename it."""
-        mark = _mark(show, kind)
-        with self._asking("for its projects"):
-            listed: Iterable[Any] = self._sdk.projects.list(include="id,description", page_size=100)
-            found = [project.id for project in listed if mark in (project.description or "")]
-        if len(found) > 1:
-            raise LabelStudioError(
-                f"projects {', '.join(map(str, found))} of {self.url} all bear the mark {mark}: take it out of the"
-                " description of all but one (a duplicated project takes it along)"
-            )
-        return self._project(found[0]) if found else None
+        return self.projects_of(show).get(kind)
 
     def need_project(self, show: str, kind: Kind) -> Project:
         """The show's project. Raises LabelStudioError where there is none."""
@@ -72,43 +78,33 @@ class Client(Queries):
             )
         return found
 
-    def ensure_project(self, show: str, kind: Kind) -> Project:
-        """Find the show's project or make it, and see to it that its labeling config is ours."""
-        xml = interface.config(kind)
-        found = self.find_project(show, kind)
-        if found is None:
-            with self._asking(f"for a new {kind} project"):
-                made = self._sdk.projects.create(
-                    title=f"{show} · {kind}"[:50],
-                    description=f"Made and kept up to date by Dailies. {_mark(show, kind)}",
-                    label_config=xml,
-                    expert_instruction=interface.instruction(kind),
-                    show_collab_predictions=True,
-                    sampling="Uncertainty sampling",
-                    skip_queue="REQUEUE_FOR_ME",
-                    request_options=ONCE,
-                )
-                assert made.id is not None
-                self._sdk.views.create(project=made.id, data=interface.VIEW)
-            return self._project(made.id, new=True)
-        with self._asking(f"for project {found.id}"):
-            standing = self._sdk.projects.get(found.id)
+    def make_project(self, show: str, kind: Kind) -> Project:
+        with self._asking(f"for a new {kind} project"):
+            made = self._sdk.projects.create(
+                title=f"{show} · {kind}"[:50],
+                description=f"Made and kept up to date by Dailies. {_mark(show, kind)}",
+                label_config=interface.config(kind),
+                expert_instruction=interface.instruction(kind),
+                show_collab_predictions=True,
+                sampling="Uncertainty sampling",
+                skip_queue="REQUEUE_FOR_ME",
+                request_options=ONCE,
+            )
+            assert made.id is not None
+            self._sdk.views.create(project=made.id, data=interface.VIEW)
+        return self._project(made.id, new=True)
+
+    def mend_project(self, project: Project, standing: Settings, kind: Kind) -> None:
+        """See to it that a project's labeling config is ours and that reviewers are shown our predictions."""
         changes: dict[str, Any] = {}
-        if (standing.label_config or "").strip() != xml:
-            changes["label_config"] = xml
-        if not standing.show_collab_predictions:
+        if standing.config != interface.config(kind):
+            changes["label_config"] = interface.config(kind)
+        if not standing.shows_predictions:
             changes["show_collab_predictions"] = True
         if changes:
             remedy = "; existing answers use what the new config lacks: put the control or choice back into it"
-            with self._asking(f"to take the new labeling config of project {found.id}", remedy):
-                self._sdk.projects.update(found.id, **changes)
-        return found
-
-    def has_config(self, project: Project, kind: Kind) -> bool:
-        """Whether the project's labeling config is ours, just as it is now."""
-        with self._asking(f"for project {project.id}"):
-            standing = self._sdk.projects.get(project.id).label_config or ""
-        return standing.strip() == interface.config(kind)
+            with self._asking(f"to take the new labeling config of project {project.id}", remedy):
+                self._sdk.projects.update(project.id, **changes)
 
     def serve(self, project: Project, folder: str) -> None:
         """Let the server hand out the files under `folder` (its own path) to this project's reviewers."""
@@ -119,10 +115,10 @@ class Client(Queries):
                 # The record alone grants the files. A sync would make tasks of them; the filter matches none.
                 storages.create(project=project.id, path=folder, title="clips", use_blob_urls=True, regex_filter="$^")
 
-    def open_newest(self, project: Project) -> None:
+    def open_newest(self, project: Project, standing: Settings) -> None:
         """See to it that the queue and the editor go by our predictions, whatever else was imported."""
-        with self._asking(f"which predictions project {project.id} opens"):
-            if self._sdk.projects.get(project.id).model_version != MODEL_VERSION:
+        if standing.model_version != MODEL_VERSION:
+            with self._asking(f"to open our predictions in project {project.id}"):
                 self._sdk.projects.update(project.id, model_version=MODEL_VERSION)
 
     # Tasks

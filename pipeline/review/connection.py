@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, Self
 
 import httpx
@@ -55,6 +56,15 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self._http.close()
+
+    def _all(self, path: str, what: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """What a list of the server holds, page after page; the SDK would ask for an empty one after the last."""
+        for page in count(1):
+            with self._asking(what):
+                found = json_of(self._request(path, method="GET", params={"page": page, "page_size": 100, **params}))
+            yield from found["results"]
+            if not found["next"]:
+                return
 
     def _request(self, path: str, **options: Any) -> httpx.Response:
         """What the SDK has no method for, or a slow one; its HTTP client brings address, token and its renewal."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.engine import fingerprint
-from pipeline.review.fixes import Class, class_of
+from pipeline.review.settlements import Class, class_of
 from pipeline.review.verdicts import kind_of, skipped
 from pipeline.schemas.captions import ReviewDecision
 from pipeline.schemas.story import UNKNOWN, Doubt, SettledTranscript

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.engine.store import Store
-from pipeline.review import known, reading
+from pipeline.review import interface, known, reading
 from pipeline.review.client import Client
-from pipeline.review.queries import Listed, Project
+from pipeline.review.queries import Listed, Project, Settings
 from pipeline.review.shown import DOUBLE, GONE, Kind, ReviewTask
 from pipeline.schemas.captions import ReviewDecision
 
@@ -17,7 +17,7 @@ Known = Collection[tuple[object, ...]]
 
 @dataclass(slots=True)
 class Plan:
-    """What a push will do. `listed` are all tasks that are there.
+    """What a push will do. `listed` are all tasks that are there; there is no `project` before the first push.
 
     `changed` and `moved` (which only get another place in the queue) map the ids of tasks to what they become, `away`
     to the reason why they are archived. `again` are tasks (as `Client.details` gives them) that are archived with their
@@ -26,6 +26,8 @@ class Plan:
 
     kind: Kind
     tasks: Sequence[ReviewTask]
+    project: Project | None = None
+    settings: Settings | None = None
     listed: list[Listed] = field(default_factory=list)
     missing: list[ReviewTask] = field(default_factory=list)
     changed: dict[int, ReviewTask] = field(default_factory=dict)
@@ -44,6 +46,7 @@ def plan(
     store: Store,
     show: str,
     kind: Kind,
+    project: Project | None,
     tasks: Sequence[ReviewTask],
     decided: Known,
     concerns: Callable[[str], bool],
@@ -51,12 +54,12 @@ def plan(
     """Compare what stands with the `tasks` that should, and write nothing. Tasks of episodes that do not `concern` the
     push stay as they are.
     """
-    project = client.find_project(show, kind)
-    made = Plan(kind, tasks)
+    made = Plan(kind, tasks, project)
     if project is None:
         made.missing = list({task.key: task for task in tasks}.values())
         made.unchecked = tasks
         return made
+    made.settings = client.settings(project)
     remembered = known.listing(store, show, kind, project)
     sure = remembered is not None and client.confirms(project, remembered)
     made.listed = remembered if remembered is not None and sure else list(client.listing(project))
@@ -78,7 +81,7 @@ def plan(
             made.away[each.id] = GONE
     # What stands on the server fitted when it left; its revision says that it is the same.
     new = [*made.missing, *made.changed.values(), *(task for _, task in made.again)]
-    made.unchecked = new if client.has_config(project, kind) else tasks
+    made.unchecked = new if made.settings.config == interface.config(kind) else tasks
     return made
 
 

@@ -26,6 +26,15 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What a project is set to, as far as a push must know. `model_version` names the predictions that it opens."""
+
+    config: str
+    shows_predictions: bool
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A task as the server has it, as far as a push must know. `key` is empty where somebody else made it.
 
@@ -69,6 +78,13 @@ class Counters:
 
 class Queries(Connection):
     """Questions about the tasks of a project."""
+
+    def settings(self, project: Project) -> Settings:
+        with self._asking(f"for project {project.id}"):
+            found = json_of(self._request(f"api/projects/{project.id}/", method="GET"))
+        # Label Studio strips the config too.
+        config = (found["label_config"] or "").strip()
+        return Settings(config, bool(found["show_collab_predictions"]), found["model_version"] or "")
 
     def listing(self, project: Project) -> Iterator[Listed]:
         """Every task of a project, in the order of ids."""

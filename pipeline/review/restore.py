@@ -43,16 +43,15 @@ def restore(
     """
     there: dict[tuple[str, str], list[ReviewDecision]] = {}
     standing: set[str] = set()
-    for kind in KINDS:
-        project = client.find_project(show, kind)
-        if project is not None:
-            standing |= {task.key for task in client.listing(project)}
-            for read in reading.readings(client, show, kind, project, client.people(), store).values():
-                for decision in read.decisions:
-                    there.setdefault((decision.key, decision.by), []).append(decision)
+    people = client.people()
+    for kind, project in client.projects_of(show).items():
+        standing |= {task.key for task in client.listing(project)}
+        for read in reading.readings(client, show, kind, project, people, store).values():
+            for decision in read.decisions:
+                there.setdefault((decision.key, decision.by), []).append(decision)
     gone = [d for d in snapshot.decisions if all(d.at > other.at for other in there.get((d.key, d.by), ()))]
     able = [decision for decision in gone if decision.raw is not None]
-    users = {email: id_ for id_, email in client.people().items()}
+    users = {email: id_ for id_, email in people.items()}
     me = users[client.whoami()]
     by_key: dict[str, list[ReviewDecision]] = {}
     for decision in able:

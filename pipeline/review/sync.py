@@ -99,7 +99,11 @@ def push(
 
     decided = {planning.name(decision) for material in materials for decision in material.decisions}
     with store.lock("review-push"):
-        plans = [planning.plan(client, store, show, kind, wanted[kind], decided, concerns) for kind in KINDS]
+        projects = client.projects_of(show)
+        plans = [
+            planning.plan(client, store, show, kind, projects.get(kind), wanted[kind], decided, concerns)
+            for kind in KINDS
+        ]
         for plan in plans:
             for task in plan.unchecked:
                 interface.check(task)
@@ -117,7 +121,9 @@ def _carry_out(
     log: Callable[[str], None],
 ) -> Pushed:
     kind = plan.kind
-    project = client.ensure_project(show, kind)
+    project = plan.project or client.make_project(show, kind)
+    if plan.settings:
+        client.mend_project(project, plan.settings, kind)
     client.serve(project, served.folder)
     now = {task.id: task for task in plan.listed}
     if plan.writes:
@@ -150,7 +156,7 @@ def _carry_out(
     now |= {id_: _listed(id_, task) for id_, task in plan.changed.items()}
     now |= {id_: replace(now[id_], score=task.score) for id_, task in plan.moved.items()}
     if now:  # Label Studio refuses the name of predictions that it does not have.
-        client.open_newest(project)
+        client.open_newest(project, plan.settings or client.settings(project))
     known.remember_listing(store, show, kind, project, sorted(now.values(), key=lambda task: task.id))
     return Pushed(
         kind=kind,
@@ -205,8 +211,9 @@ def pull(client: Client, show: str, store: Store | None = None) -> Pulled:
     decisions: list[ReviewDecision] = []
     unreadable: list[str] = []
     drafts: Counter[str] = Counter()
+    projects = client.projects_of(show)
     for kind in KINDS:
-        project = client.need_project(show, kind)
+        project = projects.get(kind) or client.need_project(show, kind)
         read = readings(client, show, kind, project, people, store)
         decisions += [decision for task in read.values() for decision in task.decisions]
         unreadable += [problem for task in read.values() for problem in task.unreadable]

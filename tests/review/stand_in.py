@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from pipeline.review import interface
 from pipeline.review.errors import LabelStudioError
-from pipeline.review.queries import Draft, Listed, Project
+from pipeline.review.queries import Draft, Listed, Project, Settings
 from pipeline.review.replay import Work
-from pipeline.review.shown import MODEL_VERSION, Kind, ReviewTask
+from pipeline.review.shown import KINDS, MODEL_VERSION, Kind, ReviewTask
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -51,20 +52,23 @@ class StandIn:
             raise LabelStudioError(f"{self.url} has no {kind} project of {show!r}")
         return found
 
-    def ensure_project(self, show: str, kind: Kind) -> Project:
-        found = self.find_project(show, kind)
-        if found is not None:
-            return found
+    def projects_of(self, show: str) -> dict[Kind, Project]:
+        return {kind: found for kind in KINDS if (found := self.find_project(show, kind))}
+
+    def make_project(self, show: str, kind: Kind) -> Project:
         id_ = self._projects[show, kind] = next(self._ids)
         self._tasks[id_] = {}
         return Project(id_, f"{self.url}/projects/{id_}/data", new=True)
 
-    def has_config(self, project: Project, kind: Kind) -> bool:
-        return True
+    def settings(self, project: Project) -> Settings:
+        kind = next(kind for (_, kind), id_ in self._projects.items() if id_ == project.id)
+        return Settings(interface.config(kind), shows_predictions=True, model_version=MODEL_VERSION)
+
+    def mend_project(self, project: Project, standing: Settings, kind: Kind) -> None: ...
 
     def serve(self, project: Project, folder: str) -> None: ...
 
-    def open_newest(self, project: Project) -> None: ...
+    def open_newest(self, project: Project, standing: Settings) -> None: ...
 
     # Tasks
 

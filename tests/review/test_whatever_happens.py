@@ -23,6 +23,7 @@ from pipeline.review.client import our_prediction
 from pipeline.review.merge import Machine, merge
 from pipeline.review.served import Served
 from pipeline.review.shown import KINDS
+from pipeline.review.tasks import tasks_of
 from pipeline.schemas.captions import ReviewSnapshot
 from tests.review.stand_in import StandIn
 
@@ -75,6 +76,8 @@ class Desk:
         self.drafts = {}
         self.opened = []
         self.pulled = ()
+        self.projects = {}
+        self.asking_again = set()
 
     @property
     def material(self):
@@ -91,9 +94,16 @@ class Desk:
         self.cut = number % len(self.worlds)
 
     def push(self, _=0):
-        return sync.push(
+        made = sync.push(
             self.client, self.store, self.served, self.show, [self.material], self.bible, episodes=["s01e01"]
         )
+        self._pushed({each.kind: each.project for each in made})
+        return made
+
+    def _pushed(self, projects):
+        self.projects = projects
+        made = tasks_of(self.material, self.bible, self.served.url)
+        self.asking_again |= {task.rev for task in (*made.transcripts, *made.captions) if task.again}
 
     def edit(self, number):
         self._send(self._task(number), f"by hand {number}")
@@ -121,15 +131,15 @@ class Desk:
             self.hands.leave_draft(task, result)
 
     def pull(self, _=0):
-        if self._kinds() == list(KINDS):
+        if self.projects:
             found = sync.pull(self.client, self.show, self.store)
             assert found.unreadable == ()
             self.pulled = found.snapshot.decisions
 
     def delete(self, number):
         """Somebody deletes a project; the show's owner restores what was pulled. Drafts and what was not pulled go."""
-        if kinds := self._kinds():
-            kind = kinds[number % len(kinds)]
+        if self.projects:
+            kind = KINDS[number % len(KINDS)]
             self.hands.delete_project(self.show, kind)
             lost = [made for made in self.made if _kind(made[0]) == kind]
             safe = Counter(_done(decision) for decision in self.pulled)
@@ -143,32 +153,28 @@ class Desk:
                 self.client, self.store, self.served, self.show, snapshot, [self.material], self.bible,
                 episodes=["s01e01"],
             )  # fmt: skip
+            self._pushed(self.client.projects_of(self.show))
 
     def look(self):
-        """What stands on the server, in words that do not depend on which one it is."""
+        """What stands on the server, in words that do not depend on which one it is, nor on when people answered."""
         found = {}
-        for kind in self._kinds():
-            project = self.client.need_project(self.show, kind)
+        for project in self.projects.values():
             drafted = {draft.task for draft in self.client.drafts(project)}
             for task in self.client.listing(project):
-                state = (task.rev, task.archived, task.in_queue, task.predictions, task.annotations, task.skips)
+                rev = "asks again" if task.rev in self.asking_again else task.rev
+                state = (rev, task.archived, task.in_queue, task.predictions, task.annotations, task.skips)
                 found.setdefault(task.key, []).append((*state, task.id in drafted))
         return found
 
-    def _kinds(self):
-        return [kind for kind in KINDS if self.client.find_project(self.show, kind)]
-
     def _task(self, number):
         """One of those in the queue or done, whole, but for what is archived."""
-        found = []
-        for kind in self._kinds():
-            project = self.client.need_project(self.show, kind)
-            live = {task.key: task.id for task in self.client.listing(project) if not task.archived}
-            found += [(key, project, id_) for key, id_ in live.items()]
-        if not found:
+        if not self.projects:
             return None
-        _, project, id_ = sorted(found, key=lambda each: each[0])[number % len(found)]
-        (task,) = self.client.details(project, [id_])
+        project = self.projects[KINDS[number % 2]]
+        live = sorted((task.key, task.id) for task in self.client.listing(project) if not task.archived)
+        if not live:
+            return None
+        (task,) = self.client.details(project, [live[number // 2 % len(live)][1]])
         return task
 
     def _send(self, task, words):
