@@ -356,7 +356,7 @@ def review_desk(show: Show) -> Desk:
     url = (settings.label_studio_url or f"http://{settings.reachable_host}:{settings.label_studio_port}").rstrip("/")
     try:
         with label_studio(show, patience=GLANCE_SECONDS) as client:
-            if any(client.find_project(show.file.name, kind) is None for kind in KINDS):
+            if len(client.projects_of(show.file.name)) < len(KINDS):
                 return Desk("empty", url, ours)
             found = progress.glance(client, show.file.name)
     except ValueError as error:
@@ -382,11 +382,9 @@ def task_links(show: Show) -> dict[str, str]:
 
 def unsent(show: Show) -> dict[str, int]:
     """How many tasks each person has begun and not sent, by e-mail, as Label Studio says now."""
-    from pipeline.review.shown import KINDS
-
     with label_studio(show, patience=GLANCE_SECONDS) as client:
-        found = [client.find_project(show.file.name, kind) for kind in KINDS]
-        drafts = Counter(draft.by for project in found if project for draft in client.drafts(project))
+        projects = client.projects_of(show.file.name).values()
+        drafts = Counter(draft.by for project in projects for draft in client.drafts(project))
     return dict(sorted(drafts.items()))
 
 
