@@ -236,6 +236,7 @@ def _reviewable(show: Show, log: Callable[[str], None]) -> "tuple[Plan, list[Mat
             log=edits,
             policy=config.policy,
             sure_enough=config.sure_enough,
+            voices=voices,
         )
         for material in made
     ]

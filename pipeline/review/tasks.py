@@ -1,8 +1,8 @@
 """From what the machine made of an episode to the tasks reviewers see, one transcript and one caption for each clip."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pipeline.review import again, checks, prefilled
 from pipeline.review.carry import SURE_ENOUGH
@@ -24,6 +24,7 @@ class Material:
     show, if that is at hand), which is shown with the tasks that must be asked again. `check_share` of the transcript
     tasks hide a known answer. `suggested` answers and the batch edits of `log` are filled into the tasks; `policy`
     and `sure_enough` are those of step2-reviewed: what is carried with less is asked again.
+    `voices` names the voice of a line, by its id, where it is known.
     """
 
     scenes: Scenes
@@ -37,6 +38,7 @@ class Material:
     log: tuple[BatchEdit, ...] = ()
     policy: Policy = "reviewed-only"
     sure_enough: float = SURE_ENOUGH
+    voices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def episode(self) -> str:
@@ -55,7 +57,8 @@ class Tasks:
 def unreviewed_of(materials: Sequence[Material]) -> Unreviewed:
     """What is still to be answered in all these episodes together."""
     decisions = {id(decision): decision for material in materials for decision in material.decisions}
-    return Unreviewed([material.transcript for material in materials], list(decisions.values()))
+    voices = {line: voice for material in materials for line, voice in material.voices.items()}
+    return Unreviewed([material.transcript for material in materials], list(decisions.values()), voices)
 
 
 def tasks_of(material: Material, bible: Bible, url: Url, unreviewed: Unreviewed | None = None) -> Tasks:

@@ -53,6 +53,13 @@ def test_a_doubt_counts_wherever_nobody_has_answered_in_the_whole_show(segment, 
     assert Unreviewed(show[:1], beside).places(doubts[3], "k") == 4
 
 
+def test_lines_of_one_voice_are_one_doubt_wherever_they_are(segment, doubt):
+    lines = [segment(start, "over here", speaker=None) for start in (1, 5, 9, 13)]
+    doubts = [doubt(line, ("cohen", 0.6), context=f"who says {line.id}") for line in lines]
+    assert Unreviewed([transcript(*doubts)], ()).places(doubts[0], "k") == 1
+    assert Unreviewed([transcript(*doubts)], (), {line.id: "v1" for line in lines}).places(doubts[0], "k") == 4
+
+
 def test_the_chance_that_what_stands_is_wrong_is_what_all_other_answers_share(segment, doubt):
     line = segment(1, "bring cone")
     assert gains.wrong(doubt(line, ("Cohen", 0.7), ("cone", 0.2), at=1)) == pytest.approx(0.8)
