@@ -8,7 +8,7 @@ from pipeline.models import speaking
 from pipeline.models.lexical_settling import Rules, applied, texts
 from pipeline.models.sightings import Limits
 from pipeline.schemas.story import UNKNOWN, Candidate, KnownNames
-from pipeline.schemas.timeline import Segment, Span, Transcript
+from pipeline.schemas.timeline import Transcript
 from pipeline.schemas.voices import SaidBy, Voice, VoiceLine, Vote
 
 WRITTEN = 5.0
@@ -69,9 +69,9 @@ def written(transcript: Transcript) -> Iterator[Vote]:
 
 def reviewed(transcript: Transcript, said: Iterable[SaidBy]) -> Iterator[Vote]:
     """What reviewers settled, put on the lines that now lie where theirs lay."""
-    for one in said:
+    for one in (one for one in said if one.episode == transcript.episode):
         for segment in transcript.segments:
-            if one.episode == transcript.episode and _lies_at(segment, one.span):
+            if segment.span.overlap(one.span) > 0.5 * segment.span.seconds:
                 yield Vote(
                     episode=one.episode,
                     segment=segment.id,
@@ -97,9 +97,10 @@ def cast(lines: Mapping[str, Sequence[VoiceLine]], votes: Iterable[Vote], ids: S
             own_votes[line.voice].append(vote.model_copy(update={"weight": weight}))
     points = {voice: _points(own_votes[voice], ids, size[voice]) for voice in size}
     alone = {voice: _scores(own) for voice, own in points.items()}
+    surest = {character: sorted(alone, key=lambda voice: -alone[voice][character])[:2] for character in ids}
     made = []
     for voice, own in points.items():
-        taken = _taken(voice, alone)
+        taken = _taken(voice, alone, surest)
         less = {character: own[character] - TAKEN * alone[other][character] for character, other in taken.items()}
         why = (*_reasons(own_votes[voice]), *_rivals(taken, alone))
         made.append(Voice(id=voice, candidates=_candidates(_scores({**own, **less})), why=why))
@@ -117,13 +118,13 @@ def _points(votes: Iterable[Vote], ids: Sequence[str], size: int) -> dict[str, f
     return points
 
 
-def _taken(voice: str, alone: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+def _taken(voice: str, alone: Mapping[str, Mapping[str, float]], surest: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """The characters that another voice is surer to belong to, each with the surest one."""
     found = {}
-    for character, score in alone[voice].items():
-        others = [other for other in alone if other != voice and alone[other][character] > score]
-        if others and character != UNKNOWN:
-            found[character] = max(others, key=lambda other: alone[other][character])
+    for character, voices in surest.items():
+        other = next((each for each in voices if each != voice), None)
+        if other is not None and alone[other][character] > alone[voice][character]:
+            found[character] = other
     return found
 
 
@@ -156,7 +157,3 @@ def _reasons(votes: Iterable[Vote]) -> Iterator[str]:
     for character, why in sorted(sums, key=lambda at: (-abs(sums[at]), at))[:REASONS]:
         side = "for" if sums[character, why] > 0 else "against"
         yield f"{side} {character}: {why} ({first[character, why]})"
-
-
-def _lies_at(segment: Segment, span: Span) -> bool:
-    return segment.span.overlap(span) > 0.5 * segment.span.seconds

@@ -2,7 +2,7 @@
 
 Lines are gathered into voices by their sound alone. A voice then gets its name from votes on all its lines together:
 names that are spoken, subtitles that say who speaks, and, before all else, what reviewers settled. One line alone
-names nobody, and one reviewed name moves every line of its voice.
+names nobody, unless people introduce themselves in it; one reviewed name moves every line of its voice.
 """
 
 from __future__ import annotations
