@@ -186,5 +186,7 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
 
 
 def test_a_package_that_only_brings_weights_needs_nothing():
-    told = "Resemblyzer 0.1.4 requires librosa, which is not installed.\nfoo 1.0 requires bar, which is not installed.\n"
+    told = (
+        "Resemblyzer 0.1.4 requires librosa, which is not installed.\nfoo 1.0 requires bar, which is not installed.\n"
+    )
     assert setup.unmet(told) == ["foo 1.0 requires bar, which is not installed."]
