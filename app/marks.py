@@ -1,7 +1,7 @@
 """Differences as Markdown and HTML that say themselves in signs as well as in colours. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from html import escape
 
@@ -30,6 +30,18 @@ def plain_piece(text: str) -> str:
 def changed(before: str, after: str) -> str:
     """A line before and after in one, as Markdown: what goes is struck out, what comes is bold."""
     return "".join(_marked(*each) for each in pieces(before, after)).strip()
+
+
+def flagged(text: str, words: Sequence[str]) -> str:
+    """`text` as Markdown, with each of `words` that stands in it bold and on a coloured ground."""
+    wanted = sorted({each for each in words if each.strip()}, key=len, reverse=True)
+    if not wanted:
+        return plain(text)
+    parts = re.split("(" + "|".join(rf"(?<!\w){re.escape(each)}(?!\w)" for each in wanted) + ")", text)
+    return "".join(
+        f":orange-background[**{plain(part)}**]" if number % 2 else plain_piece(part)
+        for number, part in enumerate(parts)
+    ).strip()
 
 
 def _marked(kind: str, was: str, now: str) -> str:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "push": ("push",),
     "pull": ("pull",),
     "run": ("run",),
+    "spot-check": ("run", "step2-caption"),
     "label-studio": ("up", "--no-panel"),
 }
 """What may be started, by the name of its lock: of each there is one at a time."""
@@ -51,8 +52,10 @@ class Job:
     lines: tuple[str, ...]
 
 
-def start(state: Path, show: Path, verb: str, *, by: str) -> Job:
+def start(state: Path, show: Path, verb: str, *, by: str, more: Sequence[str] = ()) -> Job:
     """Start a verb for the show in folder `show`, unless one runs: then that is the answer. It outlives its caller.
+
+    `more` are arguments for the command, after its own.
 
     Raises ValueError for an unknown verb.
     """
@@ -77,9 +80,10 @@ def start(state: Path, show: Path, verb: str, *, by: str) -> Job:
         folder = root / f"{stamp}-{verb}-{uuid.uuid4().hex[:6]}"
         folder.mkdir()
         Events(folder / "events.jsonl").emit("started", by=by, verb=verb)
+        command = [*VERBS[verb], *more]
         with (folder / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(folder), str(lock.fileno()), *VERBS[verb], "--show", str(show)],
+                [sys.executable, "-m", __name__, str(folder), str(lock.fileno()), *command, "--show", str(show)],
                 cwd=_PROJECT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

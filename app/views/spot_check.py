@@ -1,0 +1,137 @@
+"""Spot check: an episode's first captions, with their faults and their cost, before the whole show is captioned."""
+
+import streamlit as st
+
+from app import marks, shared, shell
+from app.shared import STATES, Palette
+from pipeline import control, spot_check
+from pipeline.control import Show
+from pipeline.spot_check import Checked, SpotCheck
+
+FOLLOW_SECONDS = 2.0  # between two looks while it runs
+FIRST = 3
+DOUBTFUL = 0.5  # a caption that scores less is shown so
+TELLING_SECONDS = 0.1  # less than this tells no pace
+
+
+def page() -> None:
+    show = shell.show()
+    if show is None:
+        return
+    shell.heading("Spot check", marks.plain(show.file.name))
+    shell.tell()
+    try:
+        content(show)
+    except control.MENDABLE as error:
+        shell.problem("This cannot be shown yet.", str(error))
+
+
+def content(show: Show) -> None:
+    jobs = control.latest_jobs(show)
+    busy = shell.runs(jobs, spot_check.VERB)
+    with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="medium"):
+        episode = st.selectbox("Episode", list(show.episodes()), key="episode", bind="query-params", width=220)
+        count = int(st.number_input("Clips", 1, spot_check.MOST, FIRST, key="clips", width=120))
+        now = spot_check.look(show, episode, count)
+
+        def begin(person: str) -> str:
+            spot_check.begin(show, episode, count, by=person)
+            return "Begun. What is made is kept for the whole run."
+
+        label = "Spot check runs" if busy else f"Caption {marks.count(count, 'clip')}"
+        done = now.whole or len(now.checked) >= min(count, now.clips or count)
+        shell.act(label, ":material/visibility:", "check", begin, primary=not done, disabled=busy or now.whole)
+        if now.checked and not now.whole:
+            shell.start(
+                show, "run", "Run the show", ":material/play_arrow:", jobs, primary=done and not busy,
+                hint="All steps that are not up to date. These captions are taken as they are.",
+            )  # fmt: skip
+    if busy:
+        st.fragment(follow, run_every=FOLLOW_SECONDS)()
+    elif spot_check.VERB in jobs and jobs[spot_check.VERB].state != "done":
+        shell.job(show, jobs[spot_check.VERB])
+    situation(now)
+    if now.checked:
+        cost(now)
+        for each in now.checked:
+            clip(each)
+
+
+def follow() -> None:
+    """What the check is at; runs again by itself, and the page with it at the end."""
+    show = shell.show()
+    if show is None:
+        return
+    if not shell.runs(control.latest_jobs(show), spot_check.VERB):
+        st.rerun()
+    state = STATES["running"]
+    with st.container(border=True, gap="small"):
+        for each in spot_check.doing(show) or [spot_check.Doing("begins", "")]:
+            done = f" · {each.done} of {each.total}" if each.total else ""
+            st.badge(f"{each.step} {each.unit}{done}".strip(), icon=state.icon, color=state.palette, width="content")
+            if each.note:
+                st.caption(marks.plain(each.note))
+
+
+def situation(now: SpotCheck) -> None:
+    """What is shown below, or what would have to be made first."""
+    if not now.checked:
+        detail = "A few clips are captioned as the whole show would be. They are kept, so nothing is made twice."
+        if now.waits:
+            first = [f"{step} of {unit}" if unit != shared.SHOW else step for step, unit in now.waits]
+            detail += f" Before them {marks.count(len(first), 'step')} must run: {', '.join(first)}."
+        shell.nothing(f"No caption of {now.episode} to look at yet", detail, ":material/subtitles:")
+        return
+    written = " · ".join(marks.plain(words) for words in now.by)
+    what = "is captioned; its first" if now.whole else "is not captioned yet; a sample of its first"
+    st.caption(f"{marks.plain(now.episode)} {what} {len(now.checked)} of {marks.count(now.clips, 'clip')}. {written}")
+    faulty = sum(bool(each.faults) for each in now.checked)
+    if faulty and now.will_repair:
+        st.caption(f"{marks.count(faulty, 'caption')} with faults: a run asks the model about them once more.")
+
+
+def cost(now: SpotCheck) -> None:
+    measured = now.cost
+    if measured is None:
+        st.caption("Nothing was measured: these were kept from an earlier run.")
+        return
+    pace = f"{60 * measured.clips / measured.seconds:,.1f}" if measured.seconds >= TELLING_SECONDS else "–"
+    tokens = f"{measured.tokens_in / measured.clips:,.0f} → {measured.tokens_out / measured.clips:,.0f}"
+    whole = shared.duration(measured.seconds_for(now.show_clips))
+    uncut = f"; {marks.count(now.uncut, 'episode')} not cut yet" if now.uncut else ""
+    figures = [
+        ("A clip", shared.duration(measured.seconds_for(1)), "Looking at it and writing; loading the model aside"),
+        ("Clips a minute", pace, "Too quick to measure" if pace == "–" else ""),
+        ("Tokens a clip", tokens if measured.tokens_out else "no model", "Read → written"),
+        ("Model memory", f"{measured.peak_memory_gib:.1f} GiB" if measured.peak_memory_gib else "–", "At its peak"),
+        (f"Whole show, {now.show_clips:,} clips", whole, f"At this pace{uncut}"),
+    ]
+    for column, (name, value, hint) in zip(st.columns(len(figures)), figures, strict=True):
+        column.metric(name, value, help=hint or None)
+
+
+def clip(of: Checked) -> None:
+    """The clip, what is truly said in it, and its caption with the faults marked."""
+    with st.container(border=True):
+        left, right = st.columns([2, 3], gap="medium")
+        left.video(str(of.video), format="video/mp4")
+        with right:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{marks.plain(of.clip)}** :gray[{marks.clock(of.span.start)}]", width="content")
+                colour: Palette = "orange" if of.faults or of.caption.score < DOUBTFUL else "green"
+                st.badge(f"score {of.caption.score:.2f}", color=colour, width="content")
+            said = [f":gray[{marks.plain(who or 'nobody known')}:] {marks.plain(words)}" for who, words in of.said]
+            st.markdown("  \n".join(said) or ":gray[Nobody speaks.]")
+            st.markdown(f"> {marks.flagged(of.caption.text, [fault.where for fault in of.faults])}")
+            if of.caption.short:
+                st.markdown(f":gray[short:] {marks.plain(of.caption.short)}")
+            if seen := of.caption.observed:
+                fields = [seen.shot, seen.camera, seen.light, seen.sounds]
+                st.caption(" · ".join(marks.plain(each) for each in fields if each))
+            for fault in of.faults:
+                st.markdown(f":orange[:material/flag: **{fault.kind}**] {marks.plain(fault.what)}")
+            for note in of.notes:
+                st.caption(f":material/help: {marks.plain(note)}")
+
+
+page()
