@@ -73,7 +73,7 @@ def _panel(show: Show) -> Iterator[str]:
         "server.headless": "true",
         "browser.gatherUsageStats": "false",
     }
-    command = [sys.executable, "-m", "streamlit", "run", str(app / "main.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(app / "server.py")]
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [*command, *(f"--{name}={value}" for name, value in options.items())],

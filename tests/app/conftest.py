@@ -75,7 +75,7 @@ def _panel(folder, elsewhere):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", ROOT / "app" / "main.py"]
+    command = [sys.executable, "-m", "streamlit", "run", ROOT / "app" / "server.py"]
     with (elsewhere / "panel.log").open("w") as log:
         server = subprocess.Popen(
             [*command, f"--server.port={port}", "--server.address=127.0.0.1"],

@@ -1,0 +1,128 @@
+"""Search across the show: what is looked for, and the clips that fit as a contact sheet that opens each moment."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from app import marks, media, shell
+from pipeline import search
+from pipeline.control import Show
+from pipeline.schemas.story import UNKNOWN
+from pipeline.search import Doubts, Hit, Query, State
+
+PAGE = 24
+KEY = "sheet"
+DOUBTS = {"": "Any line", "any": "Doubted", "text": "Words doubted", "speaker": "Speaker doubted"}
+REVIEWED = {"": "Reviewed or not", "yes": "Reviewed", "no": "Not reviewed"}
+
+_sheet = st.components.v2.component(
+    "dailies_contact_sheet",
+    html="<div class='sheet'></div>",
+    css="""
+    .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: .8em;
+             font: .84rem/1.4 var(--st-font); }
+    a { color: var(--st-text-color); text-decoration: none; border: 1px solid var(--st-border-color);
+        border-radius: 8px; overflow: hidden; display: flex; flex-direction: column; }
+    a:hover, a:focus-visible { border-color: var(--st-primary-color); }
+    img, .none { width: 100%; aspect-ratio: 16/9; object-fit: cover; display: block;
+                 background: color-mix(in srgb, var(--st-text-color) 9%, transparent); }
+    p { margin: 0; padding: .4em .7em; }
+    .where { opacity: .65; padding-bottom: 0; font-variant-numeric: tabular-nums; }
+    b { font-weight: 600; }
+    """,
+    js="""
+    export default function ({ data, parentElement, setTriggerValue }) {
+      const make = (tag, text, name) => {
+        const element = document.createElement(tag)
+        if (text) element.textContent = text
+        if (name) element.className = name
+        return element
+      }
+      parentElement.querySelector(".sheet").replaceChildren(...data.hits.map((hit) => {
+        const link = make("a")
+        link.href = hit.url
+        const still = make(hit.still ? "img" : "div", "", hit.still ? "" : "none")
+        if (hit.still) {
+          still.loading = "lazy"
+          still.alt = ""
+          still.src = hit.still
+        }
+        const line = make("p")
+        if (hit.speaker) line.append(make("b", hit.speaker + ": "))
+        line.append(hit.text)
+        link.append(still, make("p", hit.where, "where"), line)
+        link.onclick = (event) => {
+          if (event.ctrlKey || event.metaKey || event.shiftKey) return  // Another tab, by the link itself.
+          event.preventDefault()
+          setTriggerValue("opened", { episode: hit.episode, t: hit.t })
+        }
+        return link
+      }))
+    }
+    """,
+)
+
+
+def part(show: Show, names: Mapping[str, str], open_: Callable[[str, float], None]) -> None:
+    query = asked(names)
+    hits = search.search(show, query)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{marks.count(len(hits), 'clip')}**")
+        page = st.pagination(-(-len(hits) // PAGE), key="found-page") if len(hits) > PAGE else 1
+    if not hits:
+        shell.nothing("No clip fits", "Fewer words, or another speaker. Words match from their beginning.")
+        return
+
+    def opened() -> None:
+        state = st.session_state.get(KEY)
+        if state and (wish := state.get("opened")):
+            open_(str(wish["episode"]), float(wish["t"]))
+
+    shown = hits[(page - 1) * PAGE : page * PAGE]
+    _sheet(data={"hits": [picture(hit, names) for hit in shown]}, key=KEY, on_opened_change=opened)
+
+
+def asked(names: Mapping[str, str]) -> Query:
+    """The form; every part of it is in the address, so that a search can be sent to somebody."""
+    words, speaker, character, doubt, reviewed = st.columns([3, 2, 2, 2, 2], gap="small")
+    cast_ = ["", *names]
+    return Query(
+        words=words.text_input("Words", key="words", bind="query-params", placeholder="cone diner", max_chars=200),
+        speaker=speaker.selectbox(
+            "Who speaks",
+            [*cast_, UNKNOWN],
+            key="speaker",
+            bind="query-params",
+            format_func=lambda id_: {"": "Anybody", UNKNOWN: "Not known"}.get(id_) or names[id_],
+        ),
+        character=character.selectbox(
+            "In the caption",
+            cast_,
+            key="character",
+            bind="query-params",
+            format_func=lambda id_: names[id_] if id_ else "Any character",
+        ),
+        doubt=doubt.selectbox(
+            "Doubts", get_args(Doubts), key="doubt", bind="query-params", format_func=lambda kind: DOUBTS[kind]
+        ),
+        reviewed=reviewed.selectbox(
+            "Review", get_args(State), key="reviewed", bind="query-params", format_func=lambda kind: REVIEWED[kind]
+        ),
+    )
+
+
+def picture(hit: Hit, names: Mapping[str, str]) -> dict[str, Any]:
+    """A clip on the sheet."""
+    more = f" · {hit.more} more" if hit.more else ""
+    known = names.get(hit.line.speaker or "", hit.line.speaker or "") if hit.line else ""
+    return {
+        "url": f"/episodes?{urlencode({'episode': hit.episode, 't': f'{hit.at_seconds:.2f}'})}",
+        "episode": hit.episode,
+        "t": hit.at_seconds,
+        "still": media.url(hit.clip.still) if hit.clip.still else "",
+        "where": f"{hit.episode} {marks.clock(hit.at_seconds)}{' · reviewed' if hit.reviewed else ''}{more}",
+        "speaker": known,
+        "text": hit.line.text if hit.line else (hit.clip.caption or "")[:160],
+    }
