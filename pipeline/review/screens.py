@@ -33,11 +33,12 @@ def transcript_task(
     url: Url,
     unreviewed: Unreviewed,
     check: Check | None = None,
+    again: bool = False,
 ) -> ReviewTask:
     """The lines of one clip as audio regions, and its doubts as questions, the most valuable first.
 
     `before` are the scene's lines before the clip; `check` is the known answer that `segments` hide. What people have
-    answered of the clip, as it was cut and heard before, promises no gain.
+    answered of the clip, as it was cut and heard before, promises no gain, unless it is asked `again`.
     """
     key = f"{transcript.episode}/{clip.id}"
     labels = {**people, UNKNOWN: UNKNOWN}
@@ -71,7 +72,8 @@ def transcript_task(
         for line, segment in zip(lines, segments, strict=True)
         for item in _region(line, _label(line, labels), clip, _sureness(segment))
     ]
-    new = [segment for segment in segments if not unreviewed.has_answer(transcript.episode, segment.span.middle)]
+    episode = transcript.episode
+    new = [each for each in segments if again or not unreviewed.has_answer(episode, each.span.middle)]
     gained = sum(gain[doubt.id] for doubt in doubts if doubt.segment in {segment.id for segment in new})
     shown = Shown(clip=clip.span, lines=lines, people=_turned(labels), questions=asked, check=check)
     return task("transcripts", data, result, gains.score(gained + gains.of_lines(new)), shown)

@@ -93,12 +93,15 @@ def tasks_of(material: Material, bible: Bible, url: Url, unreviewed: Unreviewed 
         if clip.id not in captions:
             raise ValueError(f"{clip.id}: step2-caption has no caption for this clip; run it again")
         context, segments = contexts[clip.scene], spoken[clip.id]
-        if segments or f"{material.episode}/{clip.id}" in answered:
+        asks_again = f"{material.episode}/{clip.id}" in answered
+        if segments or asks_again:
             before = [segment for middle, segment in in_scene[clip.scene] if middle < clip.span.start]
             check, transcript = hidden.get(clip.id), material.transcript
             said = checks.misheard(segments, check)
             transcripts.append(
-                transcript_task(clip, said, before, context, transcript, bible, people, url, unreviewed, check)
+                transcript_task(
+                    clip, said, before, context, transcript, bible, people, url, unreviewed, check, asks_again
+                )
             )
         written.append(
             caption_task(clip, captions[clip.id], segments, context, material.references, bible, people, url)

@@ -83,6 +83,13 @@ def test_a_line_that_is_heard_no_more_is_asked_about_though_nobody_speaks(materi
     interface.check(task)
 
 
+def test_what_is_asked_again_stands_in_the_queue_as_if_nobody_had_answered(material, segment, bible, corrected):
+    lines = [segment(1, "where is the case of the spy", sure=0.3), segment(5, "sure", sure=0.9)]
+    first, second = tasks_of(material(lines, decisions=(corrected,)), bible, lambda file: file.name).transcripts
+    assert (first.again, first.waits, second.again) == (True, True, False)
+    assert first.score < second.score < 1
+
+
 def test_decisions_that_fit_change_no_task(material, segment, bible, corrected):
     plain, reviewed = (
         tasks_of(material([segment(1, "bring cone")], decisions=decisions), bible, lambda file: file.name)
