@@ -11,6 +11,9 @@ from pipeline.schemas.story import UNKNOWN
 from pipeline.show import Show
 from pipeline.timelines import Outcome, Said, Shown, Timeline
 
+Doubts = Literal["", "any", "text", "speaker"]
+State = Literal["", "yes", "no"]
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -23,8 +26,8 @@ class Query:
     words: str = ""
     speaker: str = ""
     character: str = ""
-    doubt: Literal["", "any", "text", "speaker"] = ""
-    reviewed: Literal["", "yes", "no"] = ""
+    doubt: Doubts = ""
+    reviewed: State = ""
 
     @property
     def of_lines(self) -> bool:
