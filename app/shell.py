@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -176,7 +177,7 @@ def job(show: Show, made: Job) -> None:
         elif made.lines and not serves:
             st.caption("  \n".join(marks.plain(line) for line in made.lines[-2:]))
         if made.state == "running":
-            act("Stop", ":material/stop:", f"stop-{made.id}", lambda person: stopped(show, made, person))
+            act("Stop", ":material/stop:", f"stop-{made.id}", partial(stopped, show, made))
 
 
 def stopped(show: Show, made: Job, person: str) -> str:

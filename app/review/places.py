@@ -20,19 +20,18 @@ def ticked(places: Sequence[Place], key: str) -> list[str]:
 
 def boxes(places: Sequence[Place], key: str, links: Mapping[str, str]) -> None:
     """The list itself. What is done with the ticked ones stands above it, so that it is in sight."""
-    page = 1
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if len(places) > PAGE:
-            page = st.pagination(-(-len(places) // PAGE), key=f"{key}-page")
-        some = len(ticked(places, key)) > 0
-        st.button(
-            "Untick all" if some else "Tick all",
-            key=f"{key}-all",
-            type="tertiary",
-            on_click=_tick,
-            args=(places, key, not some),
-        )
-    with st.container(gap="xsmall"):
+    some = len(ticked(places, key)) > 0
+    st.button(
+        "Untick all" if some else "Tick all",
+        key=f"{key}-all",
+        type="tertiary",
+        icon=":material/remove_done:" if some else ":material/done_all:",
+        on_click=_tick,
+        args=(places, key, not some),
+    )
+    listed = st.container(gap="xsmall")
+    page = st.pagination(-(-len(places) // PAGE), key=f"{key}-page") if len(places) > PAGE else 1
+    with listed:
         for place in places[(page - 1) * PAGE : page * PAGE]:
             st.session_state.setdefault(_box(key, place), True)
             st.checkbox(label(place, links), key=_box(key, place), persist_state="page")
