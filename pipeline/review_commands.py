@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline import control, desk
+from pipeline import examples as chosen_examples
 from pipeline.commandline import HERE, ShowOption, people
 from pipeline.desk import Place
 from pipeline.printing import err, line, markdown
@@ -195,6 +196,28 @@ def glossary(
         line(offer.diff)
     if not (offers or write):
         line("nothing to list: no mishearing was corrected twice that the bible does not have")
+
+
+@app.command()
+def examples(
+    most: Annotated[int, typer.Option(min=1, help="So many at most.")] = 12,
+    write: Annotated[bool, typer.Option("--write", help="Write them into show.toml.")] = False,
+    show: ShowOption = HERE,
+) -> None:
+    """Choose approved captions as examples for the model that captions, as lines of show.toml; write them."""
+    with people():
+        opened = control.open_show(show)
+        offered = chosen_examples.offer(opened, most)
+        if write and offered.diff:
+            chosen_examples.write(opened, offered)
+    faulty = f"; {offered.faulty} have faults that the caption lint finds" if offered.faulty else ""
+    line(f"{len(offered.examples)} of {offered.approved} approved captions{faulty}")
+    if not offered.diff:
+        line("show.toml has them already")
+        return
+    line("written into show.toml" if write else offered.diff)
+    for step, unit in offered.stale:
+        line("  stale" if write else "  becomes stale:", f" {step} {unit}")
 
 
 def _told(edit: desk.Edit) -> str:

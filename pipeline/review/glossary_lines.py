@@ -91,6 +91,11 @@ def write(path: Path, offer: Offer) -> None:
     text = path.read_bytes().decode("utf-8")
     new = with_line(text, offer.kind, offer.index, offer.heard)
     located.parse(new, BibleFile, path.name)
+    rewrite(path, new)
+
+
+def rewrite(path: Path, new: str) -> None:
+    """Give a file that people write a new text, whole or not at all; its mode stays, and a link stays one."""
     target = path.resolve()
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
     try:
