@@ -102,27 +102,29 @@ def cost(now: SpotCheck) -> None:
     figures = [
         ("A clip", shared.duration(measured.seconds_for(1)), "Looking at it and writing; loading the model aside"),
         ("Clips a minute", pace, "Too quick to measure" if pace == "–" else ""),
-        ("Tokens a clip", tokens if measured.tokens_out else "no model", "Read → written"),
-        ("Model memory", f"{measured.peak_memory_gib:.1f} GiB" if measured.peak_memory_gib else "–", "At its peak"),
         (f"Whole show, {now.show_clips:,} clips", whole, f"At this pace{uncut}"),
     ]
-    for column, (name, value, hint) in zip(st.columns(len(figures)), figures, strict=True):
+    if measured.tokens_out:
+        figures.append(("Tokens a clip", tokens, "Read → written"))
+    if measured.peak_memory_gib:
+        figures.append(("Model memory", f"{measured.peak_memory_gib:.1f} GiB", "At its peak"))
+    for column, (name, value, hint) in zip(st.columns(max(4, len(figures))), figures, strict=False):
         column.metric(name, value, help=hint or None)
 
 
 def clip(of: Checked) -> None:
     """The clip, what is truly said in it, and its caption with the faults marked."""
     with st.container(border=True):
-        left, right = st.columns([2, 3], gap="medium")
+        left, right = st.columns([1, 2], gap="medium")
         left.video(str(of.video), format="video/mp4")
         with right:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{marks.plain(of.clip)}** :gray[{marks.clock(of.span.start)}]", width="content")
                 colour: Palette = "orange" if of.faults or of.caption.score < DOUBTFUL else "green"
                 st.badge(f"score {of.caption.score:.2f}", color=colour, width="content")
-            said = [f":gray[{marks.plain(who or 'nobody known')}:] {marks.plain(words)}" for who, words in of.said]
-            st.markdown("  \n".join(said) or ":gray[Nobody speaks.]")
-            st.markdown(f"> {marks.flagged(of.caption.text, [fault.where for fault in of.faults])}")
+            said = [f"{marks.plain(who or 'nobody known')}: {marks.plain(words)}" for who, words in of.said]
+            st.caption("  \n".join(f":material/graphic_eq: {line}" for line in said or ["Nobody speaks."]))
+            st.markdown(marks.flagged(of.caption.text, [fault.where for fault in of.faults]))
             if of.caption.short:
                 st.markdown(f":gray[short:] {marks.plain(of.caption.short)}")
             if seen := of.caption.observed:

@@ -85,9 +85,9 @@ def test_a_sample_shows_the_true_words_the_caption_with_its_faults_and_what_the_
 ):
     app = page(spies_copy)
     said = words(app)
-    assert r":gray[Reyes:] Where is he?" in said
-    assert ":gray[nobody known:] Gone" in said
-    assert "> :orange-background[**The video shows**] Reyes" in said
+    assert "Reyes: Where is he?" in said
+    assert "nobody known: Gone" in said
+    assert ":orange-background[**The video shows**] Reyes" in said
     assert "**boilerplate opening**" in said
     assert "a run asks the model about them once more" in said
     assert {metric.label: metric.value for metric in app.metric} == {
