@@ -102,22 +102,22 @@ class Season:
     Every second line has a name that was misheard, and a doubt about it; a line in four has a doubt about its speaker.
     """
 
-    def __init__(self, folder, *, episodes=2, clips=8):
+    def __init__(self, folder, *, episodes=2, clips=8, film=b"no film"):
         (folder / "episodes").mkdir(parents=True)
         (folder / "show.toml").write_text('name = "spies"\nepisodes = "episodes/*.mp4"\nbible = "bible.toml"\n')
         (folder / "bible.toml").write_text(BIBLE)
-        self.folder, self.clips, self._moment = folder, clips, BEGAN
+        self.folder, self.clips, self.film, self._moment = folder, clips, film, BEGAN
         self.episodes = [f"s01e{number + 1:02}" for number in range(episodes)]
         for episode in self.episodes:
             (folder / "episodes" / f"{episode}.mp4").write_bytes(episode.encode())
         self.show = open_show(folder)
         self.decisions = []
         cast = tuple(Character(id=id_, name=f"Agent {name}", short=name) for id_, name in NAMES.items())
-        self._save("step2-bible", SHOW, Bible(title="Spies", characters=cast))
+        self.save("step2-bible", SHOW, Bible(title="Spies", characters=cast))
         for episode in self.episodes:
             self._make(episode)
 
-    def _save(self, step, unit, record):
+    def save(self, step, unit, record):
         output = self.show.store.put(record)
         key = fingerprint.of_value("season", [step, unit, output])
         unit_name = [] if unit == SHOW else [unit]
@@ -132,12 +132,12 @@ class Season:
     def _make(self, episode):
         spans = [Span(start=i * CLIP_SECONDS, end=(i + 1) * CLIP_SECONDS) for i in range(self.clips)]
         with self.show.store.scratch() as scratch:
-            (scratch / "clip.mp4").write_bytes(b"no film")
+            (scratch / "clip.mp4").write_bytes(self.film)
             film: File = self.show.store.put_file(scratch / "clip.mp4")
         names = [self.clip(episode, i) for i in range(self.clips)]
         whole = Span(start=0, end=spans[-1].end)
         media = MediaInfo(width=64, height=36, fps=24, variable_frame_rate=False, seconds=whole.end, has_audio=True)
-        self._save(
+        self.save(
             "step1-scenes",
             episode,
             Scenes(
@@ -155,7 +155,7 @@ class Season:
         )
         segments = [self.segment(episode, i) for i in range(self.clips)]
         doubts = tuple(doubt for i in range(self.clips) for doubt in self.doubts(episode, i))
-        self._save(
+        self.save(
             "step2-transcript-disambiguate",
             episode,
             SettledTranscript(episode=episode, language="en", segments=tuple(segments), decisions=(), doubts=doubts),
@@ -164,7 +164,7 @@ class Season:
             Caption(clip=name, text=self.caption(i), quotes=(), characters=("reyes",), score=0.3 + 0.05 * (i % 14))
             for i, name in enumerate(names)
         )
-        self._save("step2-caption", episode, Captions(episode=episode, backend="facts", captions=captions))
+        self.save("step2-caption", episode, Captions(episode=episode, backend="facts", captions=captions))
 
     @staticmethod
     def clip(episode, i):
