@@ -37,7 +37,15 @@ def states(show):
 
 def test_every_command_has_help():
     commands = ["status", "why", "run", "push", "pull", "up", "demo", "adopt", "report", "init", "doctor"]
-    groups = ["store verify", "store gc", "review add-person", "review restore", "models", "models update"]
+    groups = [
+        "review examples",
+        "store verify",
+        "store gc",
+        "review add-person",
+        "review restore",
+        "models",
+        "models update",
+    ]
     for command in [*commands, *groups]:
         answer = dailies(*command.split(), "--help")
         assert answer.returncode == 0
