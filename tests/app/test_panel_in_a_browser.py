@@ -55,6 +55,7 @@ def test_a_lead_accepts_a_group_undoes_it_and_replaces_words_with_preview(browse
     made.answered("s01e01", 0)
     made.pull()
     page = browser.new_page(viewport=LAPTOP)
+    page.set_default_timeout(90_000)  # other programs may keep the machine busy
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(serve(made.folder))
