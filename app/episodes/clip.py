@@ -1,10 +1,11 @@
 """One clip in words: its caption before and after review, what is doubted, what the machine decided and why."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import streamlit as st
 
-from app import marks
+from app import marks, shell
 from app.episodes import player
 from app.shared import Palette
 from pipeline import audit, control, timelines
@@ -26,7 +27,7 @@ def part(show: Show, episode: str, clip: Shown, outcome: Outcome, names: Mapping
     captions(clip, outcome)
     lines(clip, outcome, names)
     doubts(timelines.doubts(show, episode, clip.span), names)
-    decisions([each for each in _audited(show, episode) if clip.span.holds(each.at_seconds)], names)
+    decisions(show, [each for each in _audited(show, episode) if clip.span.holds(each.at_seconds)], names)
 
 
 def heading(show: Show, episode: str, clip: Shown, outcome: Outcome) -> None:
@@ -119,7 +120,7 @@ def doubts(asked: Iterable[Doubt], names: Mapping[str, str]) -> None:
                 st.caption(marks.told(sentence))
 
 
-def decisions(taken: Iterable[Audited], names: Mapping[str, str]) -> None:
+def decisions(show: Show, taken: Iterable[Audited], names: Mapping[str, str]) -> None:
     for each in taken:
         was, now = names.get(each.original, each.original), names.get(each.chosen, each.chosen)
         what = marks.changed(was, now) if was != now else f"“{marks.plain(now)}” stands"
@@ -137,7 +138,12 @@ def decisions(taken: Iterable[Audited], names: Mapping[str, str]) -> None:
             if each.reverted_by:
                 st.caption(f"Taken back by {marks.plain(each.reverted_by)}")
             elif was != now:
-                st.code(f"dailies audit {each.episode} --revert {each.id}", language=None, wrap_lines=True)
+                shell.act("Take back", ":material/undo:", f"revert-{each.id}", partial(_take_back, show, each.id))
+
+
+def _take_back(show: Show, decision: str, person: str) -> str:
+    edit = audit.revert(show, decision, person)
+    return f"Taken back as edit {edit.id}: `dailies run` makes the clips anew, and the next push asks about it."
 
 
 def _audited(show: Show, episode: str) -> list[Audited]:

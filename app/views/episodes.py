@@ -74,6 +74,7 @@ def chosen_episode(show: Show) -> str:
 @st.fragment
 def watch(show: Show, timeline: Timeline, names: dict[str, str]) -> None:
     """The player, and beside it the clip that somebody chose; runs again only when somebody chooses."""
+    shell.tell()
     outcome = timelines.outcome(show)
     places = {each.id: each.name for each in timelines.bible(show).places}
     at = moment(timeline)
