@@ -58,7 +58,7 @@ def reviewed(tmp_path):
                 episode="s01e01", clip=clip, span=span, video=video, caption=caption, lines=(), reviewed=True, by=("a",)
             )
         )
-    made._save("step2-reviewed", SHOW, Reviewed(clips=tuple(clips), left_out=(), subtitles=(), policy="reviewed-only"))
+    made.save("step2-reviewed", SHOW, Reviewed(clips=tuple(clips), left_out=(), subtitles=(), policy="reviewed-only"))
     return made
 
 

@@ -32,8 +32,8 @@ Kind = Literal["character", "place", "term"]
 class Offer:
     """`heard` may be listed as a mishearing of `right`, which is `kind` number `index` (from 0) of bible.toml.
 
-    `places` are the tasks where people corrected it, or episode and line where a batch edit did. `diff` is what writing it would change, `warnings` what the bible
-    check says of the line.
+    `places` are the tasks where people corrected it, or episode and line where a batch edit did. `diff` is what writing
+    it would change, `warnings` what the bible check says of the line.
     """
 
     id: str
