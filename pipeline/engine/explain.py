@@ -31,6 +31,7 @@ class UnitStatus:
 def survey(what: Plan) -> list[UnitStatus]:
     """The state of every node, from the digests alone; `what.outputs` then holds all that is fresh."""
     found: dict[Node, UnitStatus] = {}
+    what.given_up = set()
     for node in what.nodes():
         head = what.store.head(*node)
         recipe = what.recipe(node)
@@ -39,12 +40,14 @@ def survey(what: Plan) -> list[UnitStatus]:
             head = what.store.find_run(plan.run_name(what.show, node, recipe))
             assert head is not None
             what.outputs[node] = head.output
+        elif state in ("failed", "missing"):
+            what.given_up.add(node)
         found[node] = UnitStatus(
             step=node[0],
             unit=node[1],
             state=state,
             why=why,
-            device=what.steps[node[0]].device,
+            device=what.device(node[0]),
             store_path=str(what.store.run_path(head.name)) if head else None,
             seconds=head.seconds if head else None,
         )
@@ -57,7 +60,8 @@ def _state(
     absent: State = "stale" if head else "missing"
     if recipe is None:
         # Only root causes: what waits for a stale step would say the same once more.
-        above = [found[need] for need in what.needs(node) if need in found and found[need].state != "fresh"]
+        needs = what.could_need(node) if what.lacks_all_episodes(node[0]) else what.needs(node)
+        above = [found[need] for need in needs if need in found and found[need].state != "fresh"]
         names = sorted({each.step for each in above})
         return absent, f"waits for {', '.join(names)}"
     name = plan.run_name(what.show, node, recipe)

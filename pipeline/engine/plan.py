@@ -1,6 +1,7 @@
 """What must run, and why: arithmetic over digests."""
 
 import base64
+import dataclasses
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any, get_args
 
 from pipeline.engine import code, fingerprint
 from pipeline.engine.fingerprint import Digest
-from pipeline.engine.step import Need, Per, Source, Step, StepConfig
+from pipeline.engine.step import Device, Need, Per, Source, Step, StepConfig
 from pipeline.engine.store import Store
 
 SHOW = "show"
@@ -32,7 +33,10 @@ class Cause:
 
 @dataclass(slots=True)
 class Plan:
-    """The show's steps, its sources' content, and which outputs are known so far."""
+    """The show's steps, its sources' content, and which outputs are known so far.
+
+    `given_up` are nodes that cannot be had for now: steps that gather what there is do without their episodes.
+    """
 
     show: str
     sources: Mapping[str, Source]
@@ -41,13 +45,15 @@ class Plan:
     episodes: Sequence[str]
     store: Store
     outputs: dict[Node, Digest]
+    given_up: set[Node] = field(default_factory=set)
     _codes: dict[str, dict[str, Digest]] = field(default_factory=dict)
     _parts: dict[tuple[Any, ...], Digest] = field(default_factory=dict)
 
     def nodes(self, targets: Sequence[str] | None = None, episodes: Sequence[str] | None = None) -> list[Node]:
         """All jobs that `targets` (default: all steps) ask for, in an order in which they could run.
 
-        `episodes` narrows the episode-level targets; what a show-level target needs is never narrowed.
+        `episodes` narrows the episode-level targets. What a show-level step needs is not narrowed, but where it gathers
+        what there is: such a step takes the other episodes only if they were begun before.
         """
         wanted: set[Node] = set()
         for name in targets if targets is not None else self.steps:
@@ -55,7 +61,10 @@ class Plan:
             wanted |= {(name, unit) for unit in (units if self.steps[name].per == "episode" else [SHOW])}
         for name in reversed(list(self.steps)):
             for node in [(name, unit) for unit in self.units(self.steps[name].per) if (name, unit) in wanted]:
-                wanted |= {need for need in self.needs(node) if need[0] in self.steps}
+                needs = [need for need in self.needs(node) if need[0] in self.steps]
+                if self.steps[name].partial and episodes is not None:
+                    needs = [need for need in needs if need[1] in (SHOW, *episodes) or self.store.head(*need)]
+                wanted |= set(needs)
         return [
             (name, unit) for name in self.steps for unit in self.units(self.steps[name].per) if (name, unit) in wanted
         ]
@@ -68,11 +77,20 @@ class Plan:
         step = self.steps[node[0]]
         return [(need.producer, unit) for need in step.needs.values() for unit in self._read_units(step, need, node[1])]
 
+    def could_need(self, node: Node) -> list[Node]:
+        """The same, with the episodes that a step does without because they cannot be had."""
+        without = dataclasses.replace(self, given_up=set())
+        return without.needs(node)
+
+    def lacks_all_episodes(self, step: str) -> bool:
+        """Whether a step that gathers what there is has nothing to gather."""
+        return self.steps[step].partial and not self._episodes_of(self.steps[step])
+
     def recipe(self, node: Node) -> Recipe | None:
         """What decides this node's output; None while an input is not made yet."""
-        if any(need not in self.outputs for need in self.needs(node)):
+        step, needs = self.steps[node[0]], self.needs(node)
+        if any(need not in self.outputs for need in needs) or self.lacks_all_episodes(step.name):
             return None
-        step = self.steps[node[0]]
         inputs: dict[str, Any] = {}
         for need in step.needs.values():
             read = {
@@ -86,6 +104,10 @@ class Plan:
             "config": self.configs[step.name].model_dump(mode="json"),
             "inputs": inputs,
         }
+
+    def device(self, step: str) -> Device:
+        """Where a step runs with its settings."""
+        return self.configs[step].runs_on(self.steps[step].device)
 
     def code(self, step: Step) -> dict[str, Digest]:
         if step.name not in self._codes:
@@ -101,7 +123,14 @@ class Plan:
     def _read_units(self, step: Step, need: Need, unit: str) -> Sequence[str]:
         if self._producer(need).per == "show":
             return [SHOW]
-        return [unit] if step.per == "episode" else self.episodes
+        return [unit] if step.per == "episode" else self._episodes_of(step)
+
+    def _episodes_of(self, step: Step) -> Sequence[str]:
+        """The episodes that a step of the show gathers: all, or those of which it can have all that it reads."""
+        if not step.partial:
+            return self.episodes
+        names = [need.producer for need in step.needs.values()]
+        return [each for each in self.episodes if not any((name, each) in self.given_up for name in names)]
 
     def _part(self, need: Need, producer: Node, reader: str) -> Digest:
         """The digest of what the step, run for `reader`, reads of the producer's output: all, or a projection."""

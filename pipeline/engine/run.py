@@ -85,21 +85,27 @@ def _schedule(
 ) -> None:
     waiting = list(nodes)
     running: dict[Future[Answer], tuple[Node, Device]] = {}
+    # Everything that is tried now may succeed; an episode that is not is no reason to wait.
+    known, what.given_up = {*nodes, *what.outputs}, set()
+    what.given_up = {need for node in nodes for need in what.needs(node) if need not in known}
     while waiting or running:
         # Nodes stand below all that they need, so one pass settles every fresh one, whatever it makes ready.
         for node in list(waiting):
             needs = what.needs(node)
             lost = [each for each, _ in (*report.failed, *report.sampled, *report.blocked) if each in needs]
+            if what.lacks_all_episodes(node[0]):
+                lost = [each for each in what.could_need(node) if each in what.given_up]
             if lost:
                 waiting.remove(node)
                 # Only the root cause: what waits for a waiting one would say the same once more.
                 became = "was made in part only" if lost[0] in dict(report.sampled) else "failed"
                 why = dict(report.blocked).get(lost[0]) or f"waits for {_named(lost[0])}, which {became}"
                 report.blocked.append((node, why))
+                what.given_up.add(node)
                 events.emit("blocked", step=node[0], unit=node[1], why=why)
             elif (recipe := what.recipe(node)) is not None:
                 name = plan.run_name(what.show, node, recipe)
-                device = what.steps[node[0]].device
+                device = what.device(node[0])
                 if found := what.store.find_run(name):
                     waiting.remove(node)
                     what.outputs[node] = what.store.set_head(found).output
@@ -114,6 +120,8 @@ def _schedule(
             for future in done:
                 node, _ = running.pop(future)
                 _settle(what, node, future.result(), report, events)
+                if node not in what.outputs:
+                    what.given_up.add(node)
 
 
 def _settle(what: Plan, node: Node, answer: Answer, report: Report, events: Events) -> None:

@@ -19,6 +19,10 @@ class StepConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def runs_on(self, device: Device) -> Device:
+        """Where a step with these settings runs; `device` is what it says of itself."""
+        return device
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -46,6 +50,10 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """`partial`: made once for the show, of those episodes that can be had; one that failed, or was never begun, stops
+    no other.
+    """
+
     name: str
     version: int
     per: Per
@@ -54,19 +62,23 @@ class Step:
     config: type[StepConfig]
     output: type[Record]
     function: Callable[..., Record]
+    partial: bool = False
 
     def __call__(self, config: StepConfig, work: Workspace, **upstream: Any) -> Record:
         return self.function(config, work, **upstream)
 
 
-def step(*, version: int, per: Per = "episode", device: Device = "cpu") -> Callable[[Callable[..., Record]], Step]:
+def step(
+    *, version: int, per: Per = "episode", device: Device = "cpu", partial: bool = False
+) -> Callable[[Callable[..., Record]], Step]:
     """Make a Step of `run(config, work, *, step1_scenes: Scenes, ...) -> Transcript`.
 
     The file's name is the step's name (underscores for dashes), the keyword-only parameters are what it needs,
     and the annotations are its config and output, so nothing is said twice. A parameter whose type has a
     `project(cls, upstream)` class method asks for that part of the upstream record only; with
-    `project(cls, upstream, episode)`, for the part of the episode that the step is run for. Raise `version`
-    whenever the same inputs would now give a different output and no file of the step's code shows it.
+    `project(cls, upstream, episode)`, for the part of the episode that the step is run for. A `partial` step of the
+    show takes the episodes that can be had. Raise `version` whenever the same inputs would now give a different output
+    and no file of the step's code shows it.
     """
 
     def wrap(function: Callable[..., Record]) -> Step:
@@ -81,6 +93,7 @@ def step(*, version: int, per: Per = "episode", device: Device = "cpu") -> Calla
             config=hints["config"],
             output=hints["return"],
             function=function,
+            partial=partial,
         )
 
     return wrap

@@ -100,7 +100,7 @@ class EpisodeVoices(Record):
 
     @classmethod
     def project(cls, voices: Voices, episode: str) -> "EpisodeVoices":
-        lines = voices.lines[episode]
+        lines = voices.lines.get(episode, ())  # An episode that could not be listened to has none.
         heard = {line.voice for line in lines}
         return cls(lines=lines, voices=tuple(voice for voice in voices.voices if voice.id in heard))
 

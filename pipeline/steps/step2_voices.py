@@ -30,7 +30,7 @@ class Config(StepConfig):
     steadiness: float = Field(default=0.6, ge=-1, le=1, description="In a line less like itself, two people speak.")
 
 
-@step(version=1, per="show")
+@step(version=1, per="show", partial=True)
 def run(
     config: Config,
     work: Workspace,

@@ -234,6 +234,44 @@ def test_a_failed_episode_leaves_the_others_done(toy):
     assert toy.states()["step1-read", "b"] == ("fresh", "")
 
 
+@pytest.fixture
+def gathering(toy):
+    """The toy, whose step of the show takes the episodes that there are."""
+    toy.edit("steps/step3_total.py", 'per="show")', 'per="show", partial=True)')
+    return toy
+
+
+def test_a_step_that_gathers_what_there_is_goes_without_a_failed_episode_until_it_is_mended(gathering):
+    gathering.tape("b", "10 twenty")
+    report = gathering.call("run")
+    assert ["step3-total", "show"] in report["ran"]
+    assert gathering.total() == 12
+    assert gathering.states()["step3-total", "show"] == ("fresh", "")
+    gathering.tape("b", "10 20")
+    assert gathering.ran() == [*ALL[1:2], *ALL[3:4], *ALL[5:]]
+    assert gathering.states()["step3-total", "show"] == ("fresh", "")
+
+
+def test_a_step_that_gathers_what_there_is_waits_where_nothing_is_there(gathering):
+    gathering.tape("a", "one")
+    gathering.tape("b", "two")
+    report = gathering.call("run")
+    assert ["step3-total", "show", "waits for step1-read of a, which failed"] in report["blocked"]
+    assert gathering.states()["step3-total", "show"] == ("missing", "waits for step2-count, step2-double")
+
+
+def test_one_episode_alone_begins_no_other_and_one_that_was_begun_stays_with_it(gathering):
+    assert gathering.call("only", "a")["ran"] == [*ALL[0:1], *ALL[2:3], *ALL[4:5], *ALL[6:]]
+    states = gathering.states()
+    assert states["step3-total", "show"] == ("fresh", "")
+    assert states["step1-read", "b"][0] == "missing"
+    gathering.call("run")
+    assert gathering.states()["step1-read", "b"] == ("fresh", "")
+    again = gathering.call("only", "a")
+    assert again["ran"] == []
+    assert ["step3-total", "show"] in again["fresh"]
+
+
 def test_a_failure_that_cannot_be_written_down_is_still_told(toy):
     toy.tape("b", "10 twenty")
     # A folder where the file should be, as good as a full disk.

@@ -1,4 +1,7 @@
-"""`python -m toy SHOW COMMAND [STEP]`: tapes/*.txt through the toy pipeline, as the real CLI would."""
+"""`python -m toy SHOW COMMAND [STEP]`: tapes/*.txt through the toy pipeline, as the real CLI would.
+
+`only EPISODE` runs one episode, and what is made of the show.
+"""
 
 import json
 import sys
@@ -27,12 +30,13 @@ def main(show: Path, command: str, *arguments: str) -> None:
         store=store,
         outputs={("tape", name): store.put(tape) for name, tape in tapes.items()},
     )
-    if command in ("run", "sample"):
-        limits = {} if command == "run" else {arguments[0]: int(arguments[1])}
+    if command in ("run", "sample", "only"):
+        limits = {arguments[0]: int(arguments[1])} if command == "sample" else {}
+        targets, episodes = (None, arguments) if command == "only" else (None if limits else arguments or None, None)
         with LocalExecutor() as executor:
             report = update(
                 plan,
-                plan.nodes(None if limits else arguments or None),
+                plan.nodes(targets, episodes),
                 executor,
                 registry="toy.dag",
                 cache=show / "cache",
