@@ -2,7 +2,7 @@
 
 import sys
 
-from pipeline.engine.step import Source, Step, check
+from pipeline.engine.step import Source, Step, StepConfig, check
 from pipeline.schemas.captions import ReviewSnapshot
 from pipeline.schemas.story import BibleSource
 from pipeline.schemas.timeline import Episode
@@ -52,5 +52,6 @@ def table() -> str:
         module = sys.modules[step.function.__module__]
         what = (module.__doc__ or "").splitlines()[0].partition(": ")[2].rstrip(".:")
         reads = ", ".join(need.producer for need in step.needs.values())
-        lines.append(f"| `{step.name}` | {what} | {step.per} | {step.device} | {reads} |")
+        device = step.device if step.config.runs_on is StepConfig.runs_on else f"{step.device}, a model in it cuda"
+        lines.append(f"| `{step.name}` | {what} | {step.per} | {device} | {reads} |")
     return "\n".join(lines)

@@ -1,9 +1,12 @@
 """How a step's settings name the weights of a model."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipeline.engine.step import Device
 
 FOLDER = ("/", "./", "../", "~")
 """What a name begins with that is a folder; a relative one is found from the show's folder."""
@@ -73,3 +76,10 @@ class Choice(Weights):
 
     def source(self) -> str:
         return {"openai": "server", "none": "nothing"}.get(self.backend) or super().source()
+
+
+def on_device(choices: Iterable[Choice], device: Device) -> Device:
+    """Where a step runs that may ask one of `choices`: a model in its process wants the GPU's slot to itself, a server
+    does not.
+    """
+    return "cuda" if any(choice.backend == "transformers" for choice in choices) else device

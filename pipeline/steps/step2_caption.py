@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.engine.step import StepConfig, step
+from pipeline.engine.step import Device, StepConfig, step
 from pipeline.engine.work import Workspace
 from pipeline.media import excerpts
 from pipeline.models import caption_asks, captioning
@@ -21,7 +21,7 @@ from pipeline.models.vlm import Part, Sound, Video, Vlm
 from pipeline.schemas.captions import Caption, Captions
 from pipeline.schemas.story import Bible, SceneContexts, SettledTranscript, ShotReferences
 from pipeline.schemas.timeline import Clip, Scenes, Span
-from pipeline.schemas.weights import Choice
+from pipeline.schemas.weights import Choice, on_device
 
 
 class Config(StepConfig):
@@ -44,6 +44,9 @@ class Config(StepConfig):
     frame_pixels: int = Field(default=200_704, ge=4096, description="Of each frame, at most; 448 x 448 without more.")
     samples: int = Field(default=1, ge=1, description="Answers for each clip; more than one measures agreement.")
     repair: bool = Field(default=True, description="Ask once more where the caption lint finds what can be mended.")
+
+    def runs_on(self, device: Device) -> Device:
+        return on_device(self.models if self.backend == "vlm" else (), device)
 
     @property
     def manner(self) -> captioning.Manner:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.engine.step import StepConfig, step
+from pipeline.engine.step import Device, StepConfig, step
 from pipeline.engine.work import Workspace
 from pipeline.media import audio, evidence
 from pipeline.models import consulting, scene_asks, scene_material, vlm_chain
@@ -23,7 +23,7 @@ from pipeline.models.vlm import Vlm
 from pipeline.schemas.story import Bible, Consulted, KnownNames, SettledTranscript, ShotReferences
 from pipeline.schemas.timeline import Episode, SceneSpans, Transcript
 from pipeline.schemas.voices import EpisodeVoices
-from pipeline.schemas.weights import Choice
+from pipeline.schemas.weights import Choice, on_device
 
 
 class Config(StepConfig):
@@ -42,6 +42,9 @@ class Config(StepConfig):
     reference_pictures: int = Field(default=1, ge=0, description="of each character, shown with every request")
     picture_pixels: int = Field(default=200_704, ge=4096, description="of each, at most; 448 x 448 without more")
     sound_seconds: float = Field(default=40, ge=0, description="of the doubtful lines' sound, played at once")
+
+    def runs_on(self, device: Device) -> Device:
+        return on_device(self.models if self.backend == "multimodal" else (), device)
 
     @property
     def rules(self) -> Rules:

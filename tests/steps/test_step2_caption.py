@@ -196,3 +196,16 @@ def test_the_bundled_way_of_facts_is_linted_too(work, inputs):
     short = captions(work, inputs(), longest=7)
     assert all(caption.notes[-1].startswith("length: ") for caption in short)
     assert {caption.text for caption in short} == {caption.text for caption in captions(work, inputs())}
+
+
+@pytest.mark.parametrize(
+    ("settings", "device"),
+    [
+        ({}, "cpu"),
+        ({"backend": "facts", "models": ("some/model",)}, "cpu"),
+        ({"backend": "vlm", "models": ("server:big", "none")}, "cpu"),
+        ({"backend": "vlm", "models": ("server:big", "some/model")}, "cuda"),
+    ],
+)
+def test_a_model_in_the_steps_own_process_takes_the_gpus_slot(settings, device):
+    assert Config(**settings).runs_on(step2_caption.run.device) == device
