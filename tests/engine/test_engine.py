@@ -261,7 +261,8 @@ def test_a_step_that_gathers_what_there_is_waits_where_nothing_is_there(gatherin
 
 
 def test_one_episode_alone_begins_no_other_and_one_that_was_begun_stays_with_it(gathering):
-    assert gathering.call("only", "a")["ran"] == [*ALL[0:1], *ALL[2:3], *ALL[4:5], *ALL[6:]]
+    ran = gathering.call("only", "a")["ran"]
+    assert sorted(ran, key=ALL.index) == [*ALL[0:1], *ALL[2:3], *ALL[4:5], *ALL[6:]]
     states = gathering.states()
     assert states["step3-total", "show"] == ("fresh", "")
     assert states["step1-read", "b"][0] == "missing"
