@@ -233,7 +233,7 @@ def test_a_transcript_without_doubts_is_accepted_by_one_key(review, filmed, two_
 
 def test_a_doubt_is_answered_by_one_key(review, filmed, two_lines, doubt):
     word = doubt(two_lines[0], ("cone", 0.6), ("Cohen", 0.4), at=1)
-    voice = doubt(two_lines[1], ("pryce", 0.5), ("reyes", 0.3), ("UNKNOWN", 0.2))
+    voice = doubt(two_lines[1], ("pryce", 0.2), ("reyes", 0.1), ("UNKNOWN", 0.7))
     reviewed = review(filmed(two_lines, [word, voice], clips=1))
     screen = reviewed.open("transcripts")
     screen.press("w", "a")
