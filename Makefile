@@ -20,7 +20,7 @@ demo: setup  ## Run the bundled show, start Label Studio and the panel, stay unt
 test: setup  ## Check style, types and layers, then run every test
 	@$(RUN) scripts/system_packages.py
 	@$(MAKE) --no-print-directory lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint:  ## Check style, types and layers only
 	$(RUN) -m ruff check .
