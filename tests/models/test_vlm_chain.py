@@ -120,7 +120,7 @@ def address(checkpoint, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     cache = tmp_path_factory.mktemp("cache")
-    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(checkpoint), "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(checkpoint), "--host", "127.0.0.1"]
     environment = {**os.environ, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
     with (cache / "log").open("wb") as log:
         process = subprocess.Popen(
