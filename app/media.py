@@ -53,4 +53,4 @@ def _referred(folder: Path) -> Referred:
     return Referred(folder)
 
 
-route = Route("/store/{digest}/{name}", serve, methods=["GET"])
+route = Route("/store/{digest}/{name:path}", serve, methods=["GET"])

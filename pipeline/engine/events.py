@@ -38,6 +38,11 @@ class Reader:
     path: Path
     offset: int = 0
 
+    @classmethod
+    def at_end(cls, path: Path) -> "Reader":
+        """A reader of what is yet to come."""
+        return cls(path, path.stat().st_size if path.exists() else 0)
+
     def poll(self) -> Iterator[dict[str, Any]]:
         if not self.path.exists():
             return

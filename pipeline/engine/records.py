@@ -14,8 +14,9 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-FileName = Annotated[str, StringConstraints(pattern=r"^[^/\\\x00]+$", max_length=255)]
-"""A plain name, without a folder: a record can never point out of its run's directory."""
+_PART = r"(\.?[^./\\\x00]|\.{2}[^/\\\x00])[^/\\\x00]*"
+FileName = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=255)]
+"""A plain name, or one below folders (`latents/a.pt`): a record can never point out of its run's directory."""
 
 
 class File(Record):

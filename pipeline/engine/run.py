@@ -20,8 +20,11 @@ from pipeline.engine.events import Events
 from pipeline.engine.plan import Node, Plan
 from pipeline.engine.step import Device
 from pipeline.engine.upkeep import IN_USE, memo_code
-from pipeline.engine.work import NOWHERE, Services
+from pipeline.engine.work import NOWHERE, Services, Stopping
 from pipeline.engine.worker import Answer, Job, Sample, record_failure
+
+REQUESTS = "requests.jsonl"
+"""In a run's folder: what people ask of its jobs while they run, as events with `step` and `ask`."""
 
 
 class Executor(Protocol):
@@ -170,6 +173,7 @@ def _job(
         log=runs / f"{node[0]}-{node[1]}.log",
         services=services,
         limit=limits.get(node[0]),
+        requests=runs / REQUESTS,
     )
 
 
@@ -190,15 +194,20 @@ class LocalExecutor:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Close the workers; after an error or Ctrl-C, with what they are doing."""
+        """Close the workers; after an error or Ctrl-C, with what they are doing. A training keeps its state first."""
         with self._guard:
             for worker in self._all:
                 if kind is not None and worker.poll() is None:
-                    os.killpg(worker.pid, signal.SIGKILL)
+                    worker.send_signal(signal.SIGTERM)
+            for worker in self._all:
                 assert worker.stdin is not None
                 assert worker.stdout is not None
                 worker.stdin.close()
-                worker.wait()
+                try:
+                    worker.wait(Stopping.GRACE_SECONDS + 10)
+                except subprocess.TimeoutExpired:  # It does not even hear that it is to end.
+                    os.killpg(worker.pid, signal.SIGKILL)
+                    worker.wait()
                 worker.stdout.close()
             self._all.clear()
 

@@ -136,6 +136,7 @@ class Store:
             for file in files_of(output):
                 link = directory / "files" / file.name
                 if not link.exists():
+                    link.parent.mkdir(parents=True, exist_ok=True)
                     _link(self.path_of(file), link)
                 elif not link.samefile(self.path_of(file)) and fingerprint.of_file(link) != file.digest:
                     raise ValueError(f"{run.step} made two different files called {file.name}")

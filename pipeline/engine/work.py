@@ -1,12 +1,14 @@
 """A running step's hands: bytes in and out, results item by item, models that stay loaded, progress."""
 
+import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pipeline.engine.events import Events
+from pipeline.engine.events import Events, Reader
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.memo import Memo
 from pipeline.engine.records import File, Record
@@ -53,6 +55,23 @@ class Services:
         return str(self.folder / name) if name.startswith(("./", "../")) else name
 
 
+@dataclass(slots=True)
+class Stopping:
+    """Word from outside that a job is to end. Most jobs are ended at once: their finished items are kept.
+
+    One that says `graceful()` is asked instead (`asked` is set), and given `GRACE_SECONDS` to keep what it has.
+    """
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    is_graceful: bool = False
+
+    GRACE_SECONDS: ClassVar[int] = 60
+
+
+class StoppedError(Exception):
+    """A job ends because it was asked to. What it kept is where it goes on; it is no failure."""
+
+
 NOWHERE = Services()
 """For steps that need nothing from outside."""
 
@@ -75,6 +94,8 @@ class Workspace:
     memos: list[Memo[Any]] = field(default_factory=list)
     services: Services = NOWHERE
     limit: int | None = None
+    stopping: Stopping = field(default_factory=Stopping)
+    requests: Reader | None = None
 
     def keep(self, path: Path, name: str | None = None) -> File:
         """Publish a file under its content; it leaves `scratch`. `name` is what its users see."""
@@ -110,6 +131,21 @@ class Workspace:
     def log(self, message: str) -> None:
         """One line for people who watch."""
         self.events.emit("log", message=message)
+
+    def tell(self, record: Record) -> None:
+        """Tell a record of what goes on, as the event of its kind: a `HoldoutLoss` is "holdout loss"."""
+        kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(record).__name__).lower()
+        self.events.emit(kind, **record.model_dump(mode="json"))
+
+    def graceful(self) -> threading.Event:
+        """Ask to be told of the end, not ended: set once the job is to keep what it has and raise StoppedError."""
+        self.stopping.is_graceful = True
+        return self.stopping.asked
+
+    def asked(self) -> list[str]:
+        """What people asked of this job since the last call ("save", "sample"), in their order."""
+        found = self.requests.poll() if self.requests else ()
+        return [event["ask"] for event in found if event["step"] == self.step]
 
     def report(self, **figures: float | int | str) -> None:
         """Figures about this run that are not results: seconds per stage, counts kept and dropped by reason."""

@@ -21,12 +21,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.engine import code, plan
-from pipeline.engine.events import Events
+from pipeline.engine.events import Events, Reader
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.memo import LimitedError
 from pipeline.engine.step import Step
 from pipeline.engine.store import Run, Store
-from pipeline.engine.work import Models, Services, Workspace
+from pipeline.engine.work import Models, Services, StoppedError, Stopping, Workspace
 
 
 class Job(BaseModel):
@@ -50,6 +50,7 @@ class Job(BaseModel):
     log: Path | None = None
     services: Services = Services()
     limit: int | None = None
+    requests: Path | None = None
 
 
 class Sample(BaseModel):
@@ -70,7 +71,7 @@ class Answer(BaseModel):
     sample: Sample | None = None
 
 
-def execute(job: Job, steps: dict[str, Step], models: Models) -> Answer:
+def execute(job: Job, steps: dict[str, Step], models: Models, stopping: Stopping | None = None) -> Answer:
     """Return the recorded run of this recipe, or make it; of two processes asked at once, one makes it."""
     store = Store(job.store)
     step = steps[job.step]
@@ -96,6 +97,8 @@ def execute(job: Job, steps: dict[str, Step], models: Models) -> Answer:
                 models,
                 services=job.services,
                 limit=job.limit,
+                stopping=stopping or Stopping(),
+                requests=None if job.requests is None else Reader.at_end(job.requests),
             )
             output = step(step.config.model_validate(job.recipe["config"]), work, **upstream)
             assert isinstance(output, step.output), f"{job.step} returned {type(output)}, not {step.output}"
@@ -113,13 +116,15 @@ def execute(job: Job, steps: dict[str, Step], models: Models) -> Answer:
             return Answer(run=store.save_run(run, output), made=True)
 
 
-def attempt(job: Job, models: Models) -> Answer:
+def attempt(job: Job, models: Models, stopping: Stopping | None = None) -> Answer:
     """`execute`, with a failure kept for `status` and its traceback in the log, instead of raised."""
     try:
         steps = {step.name: step for step in importlib.import_module(job.registry).STEPS}
-        return execute(job, steps, models)
+        return execute(job, steps, models, stopping)
     except LimitedError as limited:
         return Answer(sample=Sample(items=limited.paths, total=limited.total))
+    except StoppedError as stopped:
+        return Answer(error=str(stopped) or "stopped as was asked; run again to go on")
     except Exception as error:
         traceback.print_exc()
         message = explain(error, job.store)
@@ -166,13 +171,25 @@ def main() -> None:
     os.dup2(2, 1)  # What anybody prints must not look like an answer.
     jobs: queue.Queue[str | None] = queue.Queue()
     idle = threading.Event()
+    stopping = Stopping()
+
+    def end(*_: object) -> None:
+        """The job's time is over: at once, or for one that wants to keep what it has, soon."""
+        if idle.is_set() or not stopping.is_graceful:
+            os.killpg(os.getpid(), signal.SIGKILL)
+        stopping.asked.set()
+        patience = threading.Timer(Stopping.GRACE_SECONDS, os.killpg, (os.getpid(), signal.SIGKILL))
+        patience.daemon = True
+        patience.start()
 
     def listen() -> None:
         for line in sys.stdin:
             jobs.put(line)
         if not idle.is_set() or not jobs.empty():
-            os.killpg(os.getpid(), signal.SIGKILL)
+            end()
         jobs.put(None)
+
+    signal.signal(signal.SIGTERM, end)
 
     idle.set()
     threading.Thread(target=listen, daemon=True).start()
@@ -184,10 +201,14 @@ def main() -> None:
             with job.log.open("a") as log:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
-        answer = attempt(job, models)
+        answer = attempt(job, models, stopping)
         idle.set()
-        answers.write(answer.model_dump_json() + "\n")
-        answers.flush()
+        stopping.is_graceful = False
+        try:
+            answers.write(answer.model_dump_json() + "\n")
+            answers.flush()
+        except BrokenPipeError:  # Whoever wanted it is gone; what the job kept is in the store.
+            os._exit(1)
     models.close()
 
 

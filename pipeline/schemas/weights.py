@@ -41,6 +41,27 @@ class Weights(BaseModel):
         return None
 
 
+class Foundation(Weights):
+    """Part of the settings of preprocessing and training: the video model that the LoRA is for.
+
+    A folder or a repository of the hub in diffusers' layout: `model_index.json`, and one folder for each component.
+    """
+
+    profile: Literal["full", "tiny"] = Field(
+        default="full",
+        description="tiny: small random weights of the true architecture, made here, to try everything on a CPU.",
+    )
+
+    def folder(self) -> str | None:
+        return super().folder() if self.profile == "full" else None
+
+    def repository(self) -> str | None:
+        return super().repository() if self.profile == "full" else None
+
+    def source(self) -> str:
+        return super().source() if self.profile == "full" else "made here"
+
+
 class Choice(Weights):
     """One of the models that a step may ask, e.g. `"Qwen/Qwen2.5-Omni-7B"`.
 
