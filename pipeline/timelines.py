@@ -23,7 +23,7 @@ from pipeline.schemas.timeline import Clip, Dropped, Scenes, Segment, Shot, Span
 from pipeline.show import Show
 
 __all__ = [
-    "File", "Outcome", "Place", "Said", "Settled", "Shown", "Timeline", "bible", "doubts", "outcome", "outputs",
+    "File", "Outcome", "Place", "Said", "Settled", "Shown", "Timeline", "bible", "doubts", "kept", "outcome", "outputs",
     "timelines",
 ]  # fmt: skip
 
@@ -177,12 +177,12 @@ def _timeline(root: Path, episode: str, made: tuple[Digest | None, ...]) -> Time
             read(_CONTEXT, SceneContexts),
         )
 
-    return _kept(root, episode, list(made), Timeline, build)
+    return kept(root, episode, list(made), Timeline, build)
 
 
 @lru_cache(maxsize=2)
 def _outcome(root: Path, made: Digest) -> Outcome:
-    return _kept(root, "reviewed", [made], Outcome, lambda: _told(Store(root).get(made, Reviewed)))
+    return kept(root, "reviewed", [made], Outcome, lambda: _told(Store(root).get(made, Reviewed)))
 
 
 @lru_cache(maxsize=2)
@@ -190,7 +190,7 @@ def _bible(root: Path, made: Digest) -> Bible:
     return Store(root).get(made, Bible)
 
 
-def _kept(root: Path, name: str, made: Sequence[Digest | None], kind: type[R], build: Callable[[], R]) -> R:
+def kept(root: Path, name: str, made: Sequence[Digest | None], kind: type[R], build: Callable[[], R]) -> R:
     """The index of these outputs; built and written down where it is not there, or is not whole."""
     key = fingerprint.of_value("index", [FORMAT, kind.__name__, *(digest or "" for digest in made)])
     folder = root / "index" / name

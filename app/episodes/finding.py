@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import marks, media, shell
+from app import marks, media, sheet, shell
 from pipeline import search
 from pipeline.control import Show
 from pipeline.schemas.story import UNKNOWN
@@ -16,53 +16,6 @@ PAGE = 24
 KEY = "sheet"
 DOUBTS = {"": "Any line", "any": "Doubted", "text": "Words doubted", "speaker": "Speaker doubted"}
 REVIEWED = {"": "Reviewed or not", "yes": "Reviewed", "no": "Not reviewed"}
-
-_sheet = st.components.v2.component(
-    "dailies_contact_sheet",
-    html="<div class='sheet'></div>",
-    css="""
-    .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: .8em;
-             font: .84rem/1.4 var(--st-font); }
-    a { color: var(--st-text-color); text-decoration: none; border: 1px solid var(--st-border-color);
-        border-radius: 8px; overflow: hidden; display: flex; flex-direction: column; }
-    a:hover, a:focus-visible { border-color: var(--st-primary-color); }
-    img, .none { width: 100%; aspect-ratio: 16/9; object-fit: cover; display: block;
-                 background: color-mix(in srgb, var(--st-text-color) 9%, transparent); }
-    p { margin: 0; padding: .4em .7em; }
-    .where { opacity: .65; padding-bottom: 0; font-variant-numeric: tabular-nums; }
-    b { font-weight: 600; }
-    """,
-    js="""
-    export default function ({ data, parentElement, setTriggerValue }) {
-      const make = (tag, text, name) => {
-        const element = document.createElement(tag)
-        if (text) element.textContent = text
-        if (name) element.className = name
-        return element
-      }
-      parentElement.querySelector(".sheet").replaceChildren(...data.hits.map((hit) => {
-        const link = make("a")
-        link.href = hit.url
-        const still = make(hit.still ? "img" : "div", "", hit.still ? "" : "none")
-        if (hit.still) {
-          still.loading = "lazy"
-          still.alt = ""
-          still.src = hit.still
-        }
-        const line = make("p")
-        if (hit.speaker) line.append(make("b", hit.speaker + ": "))
-        line.append(hit.text)
-        link.append(still, make("p", hit.where, "where"), line)
-        link.onclick = (event) => {
-          if (event.ctrlKey || event.metaKey || event.shiftKey) return  // Another tab, by the link itself.
-          event.preventDefault()
-          setTriggerValue("opened", { episode: hit.episode, t: hit.t })
-        }
-        return link
-      }))
-    }
-    """,
-)
 
 
 def part(show: Show, names: Mapping[str, str], open_: Callable[[str, float], None]) -> None:
@@ -76,12 +29,11 @@ def part(show: Show, names: Mapping[str, str], open_: Callable[[str, float], Non
         return
 
     def opened() -> None:
-        state = st.session_state.get(KEY)
-        if state and (wish := state.get("opened")):
+        if wish := sheet.opened(KEY):
             open_(str(wish["episode"]), float(wish["t"]))
 
     shown = hits[(page - 1) * PAGE : page * PAGE]
-    _sheet(data={"hits": [picture(hit, names) for hit in shown]}, key=KEY, on_opened_change=opened)
+    sheet.sheet([picture(hit, names) for hit in shown], KEY, opened)
 
 
 def asked(names: Mapping[str, str]) -> Query:
@@ -119,10 +71,9 @@ def picture(hit: Hit, names: Mapping[str, str]) -> dict[str, Any]:
     known = names.get(hit.line.speaker or "", hit.line.speaker or "") if hit.line else ""
     return {
         "url": f"/episodes?{urlencode({'episode': hit.episode, 't': f'{hit.at_seconds:.2f}'})}",
-        "episode": hit.episode,
-        "t": hit.at_seconds,
+        "open": {"episode": hit.episode, "t": hit.at_seconds},
         "still": media.url(hit.clip.still) if hit.clip.still else "",
         "where": f"{hit.episode} {marks.clock(hit.at_seconds)}{' · reviewed' if hit.reviewed else ''}{more}",
-        "speaker": known,
+        "lead": known,
         "text": hit.line.text if hit.line else (hit.clip.caption or "")[:160],
     }
