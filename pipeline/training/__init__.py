@@ -1,0 +1,1 @@
+"""Training of LoRAs: maths and loops on modules that are given."""
