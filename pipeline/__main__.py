@@ -47,6 +47,8 @@ def _run(
     show: control.Show, steps: list[str] | None, episodes: list[str] | None = None, limit: int | None = None
 ) -> Report:
     runs = control.new_run_folder(show)
+    # A polite kill ends a run as Ctrl-C does: a training among its jobs keeps its state first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with bars(runs):
         report = control.run(show, steps, episodes, runs=runs, limit=limit)
     if report.failed:

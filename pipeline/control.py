@@ -105,6 +105,7 @@ def run(
             runs=runs,
             services=show.services,
             limits={} if limit is None else dict.fromkeys(targets or what.steps, limit),
+            asked=jobs.asked(),
         )
 
     if executor is not None:

@@ -36,12 +36,17 @@ VERBS: dict[str, tuple[str, ...]] = {
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _SETTLE_TRIES, _SETTLE_SECONDS = 200, 0.05
-_STOP_SECONDS = 25  # Label Studio itself is given 15 to end
+_STOP_SECONDS = 80  # a training is given 60 to keep its state, Label Studio 15 to end
+
+JOB, BY = "DAILIES_JOB", "DAILIES_BY"
+"""What a command that runs as a job finds in its environment: the job's id, and who asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One start of a verb. `lines` are its words, oldest first; `seconds` so far, or in all."""
+    """One start of a verb. `lines` are its words, oldest first; `seconds` so far, or in all; `more` are the arguments
+    that it was given besides its own.
+    """
 
     id: str
     verb: str
@@ -50,6 +55,7 @@ class Job:
     at: datetime
     seconds: float
     lines: tuple[str, ...]
+    more: tuple[str, ...] = ()
 
 
 def start(state: Path, show: Path, verb: str, *, by: str, more: Sequence[str] = ()) -> Job:
@@ -79,12 +85,13 @@ def start(state: Path, show: Path, verb: str, *, by: str, more: Sequence[str] = 
         stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S%f")
         folder = root / f"{stamp}-{verb}-{uuid.uuid4().hex[:6]}"
         folder.mkdir()
-        Events(folder / "events.jsonl").emit("started", by=by, verb=verb)
+        Events(folder / "events.jsonl").emit("started", by=by, verb=verb, more=list(more))
         command = [*VERBS[verb], *more]
         with (folder / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(folder), str(lock.fileno()), *command, "--show", str(show)],
                 cwd=_PROJECT,
+                env={**os.environ, JOB: folder.name, BY: by},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -96,6 +103,13 @@ def start(state: Path, show: Path, verb: str, *, by: str, more: Sequence[str] = 
         # Somebody must take note of its end as long as this process lives, or it stays on as a zombie.
         threading.Thread(target=process.wait, daemon=True).start()
         return _read(state, folder)
+
+
+def asked() -> dict[str, str]:
+    """Who wanted what this process does: `by`, and the `job` it is a part of; from a terminal, the terminal's user."""
+    if job := os.environ.get(JOB):
+        return {"by": os.environ.get(BY, ""), "job": job}
+    return {"by": os.environ.get("USER") or f"user {os.getuid()}"}
 
 
 def stop(state: Path, job_id: str, *, by: str) -> None:
@@ -167,7 +181,8 @@ def _read(state: Path, folder: Path) -> Job:
         lines += (folder / "stderr").read_text(errors="replace").splitlines()[-5:]
     at = datetime.fromtimestamp(begun["t"]).astimezone()
     end = datetime.now().timestamp() if found == "running" else last["t"]  # noqa: DTZ005 (only the difference counts)
-    return Job(folder.name, verb, begun["by"], found, at, end - begun["t"], tuple(lines))
+    more = tuple(begun.get("more", ()))
+    return Job(folder.name, verb, begun["by"], found, at, end - begun["t"], tuple(lines), more)
 
 
 def _work(folder: Path, lock: int, arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -56,21 +57,26 @@ def update(
     runs: Path,
     services: Services = NOWHERE,
     limits: Mapping[str, int] = MappingProxyType({}),
+    asked: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
     """Run those of `nodes` that are not fresh, and return what became of each.
 
     `nodes` come from `Plan.nodes`: all that a node needs stands before it. `runs` is this update's own folder: its
-    `events.jsonl` and the logs of its jobs. `limits` are steps of which only so many items are wanted, to look at.
+    `events.jsonl`, and the recipes and logs of its jobs. `limits` are steps of which only so many items are wanted, to
+    look at. `asked` is told with the start: who wanted this.
     """
     with what.store.lock(IN_USE, shared=True):
         what.store.sweep()
         runs.mkdir(parents=True, exist_ok=True)
         events = Events(runs / "events.jsonl")
-        events.emit("started", pid=os.getpid(), nodes=len(nodes))
+        events.emit("started", pid=os.getpid(), host=platform.node(), nodes=len(nodes), **asked)
         report = Report()
         try:
             job = partial(_job, what, registry, cache, runs, services, limits)
             _schedule(what, nodes, executor, job, slots, events, report)
+        except KeyboardInterrupt:
+            events.emit("stopped")
+            raise
         finally:
             counts = {name: len(getattr(report, name)) for name in ("ran", "fresh", "failed", "sampled")}
             events.emit("finished", **counts)
@@ -159,6 +165,7 @@ def _job(
     recipe: plan.Recipe,
     name: str,
 ) -> Job:
+    recipe_path(runs, node).write_text(json.dumps(recipe))
     return Job(
         registry=registry,
         show=what.show,
@@ -175,6 +182,11 @@ def _job(
         limit=limits.get(node[0]),
         requests=runs / REQUESTS,
     )
+
+
+def recipe_path(runs: Path, node: Node) -> Path:
+    """In a run's folder: what a job was to make, also of one that never finished."""
+    return runs / f"{node[0]}-{node[1]}.recipe.json"
 
 
 def _named(node: Node) -> str:

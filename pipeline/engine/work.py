@@ -133,9 +133,13 @@ class Workspace:
         self.events.emit("log", message=message)
 
     def tell(self, record: Record) -> None:
-        """Tell a record of what goes on, as the event of its kind: a `HoldoutLoss` is "holdout loss"."""
+        """Tell a record of what goes on, as the event of its kind: a `HoldoutLoss` is "holdout loss".
+
+        In an event `step` is the step of the pipeline: a record's own `step`, of training, is told as `at_step`.
+        """
         kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(record).__name__).lower()
-        self.events.emit(kind, **record.model_dump(mode="json"))
+        values = record.model_dump(mode="json")
+        self.events.emit(kind, **{"at_step" if name == "step" else name: value for name, value in values.items()})
 
     def graceful(self) -> threading.Event:
         """Ask to be told of the end, not ended: set once the job is to keep what it has and raise StoppedError."""

@@ -124,7 +124,10 @@ def attempt(job: Job, models: Models, stopping: Stopping | None = None) -> Answe
     except LimitedError as limited:
         return Answer(sample=Sample(items=limited.paths, total=limited.total))
     except StoppedError as stopped:
-        return Answer(error=str(stopped) or "stopped as was asked; run again to go on")
+        message = str(stopped) or "stopped as was asked; run again to go on"
+        # Whoever asked for the run may be gone by now, and then nobody else tells.
+        Events(job.events).emit("job stopped", step=job.step, unit=job.unit, message=message)
+        return Answer(error=message)
     except Exception as error:
         traceback.print_exc()
         message = explain(error, job.store)
