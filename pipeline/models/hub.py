@@ -1,12 +1,15 @@
 """The model hub: which commit a name means now, and the files of a commit. Everything it says no to has a remedy."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 NEEDLESS = ("*.gguf", "*.onnx", "onnx/*", "original/*", "*.pth", "*.pt", "*.msgpack", "*.h5", "*.ot", "*.mlmodel")
 """Weights once more for other programs; some repositories hold three times what is needed."""
+
+INDEX = "model_index.json"
+"""What a repository in diffusers' layout has at its root: its components, each of which is a folder."""
 
 ASK_SECONDS = 10.0
 
@@ -47,21 +50,69 @@ def files_of(repository: str, revision: str, log: Callable[[str], None] = lambda
 
     `revision` must be a commit. Raises ValueError where they cannot be had.
     """
+    folder = _snapshot(repository, revision, _whole, None, log)
+    if not _whole(folder):
+        raise ValueError(f"{repository} at {revision} is no model that can be loaded: it lacks config.json or weights")
+    return folder
+
+
+def pipeline_of(
+    repository: str, revision: str, wanted: Collection[str], log: Callable[[str], None] = lambda _: None
+) -> Path:
+    """As `files_of`, for a repository in diffusers' layout, of which only the components `wanted` are downloaded.
+
+    Such a repository is the weights of many models, in several forms: LTX-2's is ten times what one step reads.
+    """
+    folder = _snapshot(
+        repository,
+        revision,
+        lambda folder: not lacking(folder, wanted),
+        [INDEX, *(f"{component}/*" for component in sorted(wanted))],
+        log,
+    )
+    if missing := lacking(folder, wanted):
+        raise ValueError(
+            f"{repository} at {revision} is no model in diffusers' layout that can be loaded: it lacks {missing}"
+        )
+    return folder
+
+
+def lacking(folder: Path, wanted: Collection[str]) -> str:
+    """What a folder in diffusers' layout has not, or not whole, of the components `wanted`; "" where all is there."""
+    if not (folder / INDEX).is_file():
+        return INDEX
+    return ", ".join(component for component in wanted if not _whole_component(folder / component))
+
+
+def _snapshot(
+    repository: str,
+    revision: str,
+    whole: Callable[[Path], bool],
+    only: list[str] | None,
+    log: Callable[[str], None],
+) -> Path:
+    """A commit's files from the hub's cache where that is `whole`, else from the hub; `only` those of these patterns."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     with _remedies(repository, revision):
         try:
             folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
-            if _whole(folder):
+            if whole(folder):
                 return folder
         except (LocalEntryNotFoundError, OSError):
             pass
         log(f"downloading {repository} at {revision[:12]} from the model hub")
-        folder = Path(snapshot_download(repository, revision=revision, ignore_patterns=list(NEEDLESS)))
-    if not _whole(folder):
-        raise ValueError(f"{repository} at {revision} is no model that can be loaded: it lacks config.json or weights")
-    return folder
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=only, ignore_patterns=list(NEEDLESS))
+        )
+
+
+def _whole_component(folder: Path) -> bool:
+    """Models have config.json and weights; tokenizers and schedulers only their own small files."""
+    if (folder / "config.json").is_file():
+        return _whole(folder)
+    return any((folder / name).is_file() for name in ("tokenizer_config.json", "scheduler_config.json"))
 
 
 def _whole(folder: Path) -> bool:
