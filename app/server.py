@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from app import media
+from app import downloads, media
 
-app = st.App("main.py", routes=[media.route])
+app = st.App("main.py", routes=[media.route, downloads.route])

@@ -25,6 +25,7 @@ MEDIA = {
     ".mp3": "audio/mpeg",
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
+    ".zip": "application/zip",
 }
 """What a browser is given, by suffix: pictures, sound and films, and nothing that it would run."""
 

@@ -91,6 +91,8 @@ def watch(show: Show, timeline: Timeline, names: dict[str, str]) -> None:
 
 def moment(timeline: Timeline) -> float:
     """The second that the address asks for, within the episode; the start where it says nothing that can be read."""
+    if named := next((each for each in timeline.clips if each.id == st.query_params.get("clip")), None):
+        return named.span.start
     try:
         asked = float(st.query_params.get("t", "0"))
     except ValueError:
@@ -102,11 +104,13 @@ def chosen() -> None:
     """The player was asked where it is."""
     if found := player.chosen():
         st.query_params["t"] = f"{float(found['t']):.2f}"
+        st.query_params.pop("clip", None)
         st.session_state["link-asked"] = found.get("why") == "link"
 
 
 def from_the_start() -> None:
     st.query_params.pop("t", None)
+    st.query_params.pop("clip", None)
 
 
 def open_at(episode: str, at: float) -> None:
