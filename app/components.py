@@ -33,3 +33,20 @@ _drawing = st.components.v2.component(
 def drawing(html: str, key: str) -> None:
     """Show HTML or SVG in the page's colours and font."""
     _drawing(data={"html": html}, key=key)
+
+
+_out = st.components.v2.component(
+    "dailies_sign_out",
+    html='<form method="post" action="/sign-out"><button>Sign out</button></form>',
+    css="""
+    button { font: inherit; font-family: var(--st-font); color: var(--st-text-color); cursor: pointer;
+             padding: .35em .9em; background: none; border: 1px solid var(--st-border-color);
+             border-radius: var(--st-button-radius); }
+    button:hover { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+    """,
+)
+
+
+def sign_out() -> None:
+    """The way out: a form, since leaving is the server's to do and a link could be opened by another site."""
+    _out(key="sign-out")

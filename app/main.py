@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from app import shell
+
 st.set_page_config(page_title="Dailies", page_icon=":material/movie:", layout="wide")
 
 pages = [
@@ -11,4 +13,6 @@ pages = [
     st.Page("views/review.py", title="Review", icon=":material/rate_review:", url_path="review"),
     st.Page("views/spot_check.py", title="Spot check", icon=":material/visibility:", url_path="spot-check"),
 ]
-st.navigation(pages, position="top").run()
+page = st.navigation(pages, position="top")
+if shell.entered():
+    page.run()

@@ -1,7 +1,23 @@
-"""The panel as a server: Streamlit's pages, and beside them the media of the show. `dailies up` starts it."""
+"""The panel as a server: one door, Streamlit's pages, and beside them the media of the show. `dailies up` starts it."""
+
+import sys
 
 import streamlit as st
+from starlette.middleware import Middleware
 
-from app import downloads, media
+from app import access, downloads, media, shared, sign_in
+from pipeline.access import check_open, oidc
 
-app = st.App("main.py", routes=[media.route, downloads.route])
+_folder = shared.show_folder()
+try:
+    check_open(_folder, str(st.get_option("server.address") or ""))
+    _secrets = {"auth": dict(oidc(_folder))} if oidc(_folder) else None
+except ValueError as error:
+    sys.exit(f"Dailies: {error}")
+
+app = st.App(
+    "main.py",
+    secrets=_secrets,
+    routes=[media.route, downloads.route, *sign_in.routes],
+    middleware=[Middleware(access.Door, folder=_folder)],
+)

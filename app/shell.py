@@ -8,8 +8,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import marks, shared
-from pipeline import control
+from app import access, components, marks, shared
+from pipeline import control, panel_log
+from pipeline.access import is_loopback, refusal
 from pipeline.control import Job, Show
 
 WHO = "who"
@@ -18,26 +19,59 @@ WHO = "who"
 _BOX = "who-box"
 
 FIRST_SAY_WHO = "Say who you are first, at the top right: what you do here is kept with your name."
+VIEWERS_ONLY_LOOK = "You are a viewer: an operator can do this, or make you one (`dailies panel user role`)."
+SESSION_IS_OVER = "Your session is over: load this page again and sign in."
 _LONGEST_NAME = 80
 
 
 def heading(title: str, note: str = "") -> None:
     """The page's first line: what it shows, as of when, and who looks at it."""
-    if who() and st.query_params.get(WHO) != who():
+    if not access.is_closed() and who() and st.query_params.get(WHO) != who():
         st.query_params[WHO] = who()  # Another page's address begins anew.
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.title(title, anchor=False)
         st.caption(f"{note}{' · ' if note else ''}as of {datetime.now():%H:%M:%S}", text_alignment="right")  # noqa: DTZ005 (the reader's clock)
         with st.popover(who() or "Who are you?", icon=":material/person:", type="tertiary" if who() else "primary"):
-            st.session_state.setdefault(_BOX, who())
-            st.text_input(
-                "Your name or e-mail",
-                key=_BOX,
-                on_change=introduce,
-                max_chars=_LONGEST_NAME,
-                placeholder="anna@example.com",
-                help="What you accept, change, push or undo is kept with it.",
-            )
+            _signed_in() if access.is_closed() else _introduction()
+
+
+def _introduction() -> None:
+    st.session_state.setdefault(_BOX, who())
+    st.text_input(
+        "Your name or e-mail",
+        key=_BOX,
+        on_change=introduce,
+        max_chars=_LONGEST_NAME,
+        placeholder="anna@example.com",
+        help="What you accept, change, push or undo is kept with it.",
+    )
+
+
+def _signed_in() -> None:
+    person = access.person()
+    if person is None:
+        return
+    st.markdown(f"**{marks.plain(person.name)}** :gray[{person.role}]")
+    st.caption("What you do here is kept with your name." if person.may_change else VIEWERS_ONLY_LOOK)
+    components.sign_out()
+
+
+def entered() -> bool:
+    """Whether this page may be shown at all; else it says why. The door has asked already, where there is one."""
+    address = str(st.get_option("server.address") or "")
+    try:
+        if access.is_closed():
+            if access.person():
+                return True
+            st.error(SESSION_IS_OVER, icon=":material/lock:")
+            return False
+        if address and not is_loopback(address):  # Somebody started the page without its server.
+            st.error(refusal(address), icon=":material/lock:")
+            return False
+    except ValueError as error:
+        st.error(str(error), icon=":material/lock:")
+        return False
+    return True
 
 
 def introduce() -> None:
@@ -47,7 +81,13 @@ def introduce() -> None:
 
 
 def who() -> str:
-    """The person working at the panel; empty until they said so. What a browser sends is cut to a plain line."""
+    """The person working at the panel: who signed in, or, where nobody has to, who they said they are; else empty.
+
+    What a browser sends is cut to a plain line.
+    """
+    if access.is_closed():
+        person = access.person()
+        return person.name if person else ""
     said = str(st.session_state[WHO] if WHO in st.session_state else st.query_params.get(WHO, ""))
     return " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())[:_LONGEST_NAME]
 
@@ -62,28 +102,46 @@ def act(
     disabled: bool = False,
     help: str = "",  # noqa: A002 (Streamlit's own name for it)
 ) -> None:
-    """A button that changes something: it needs a person, tells what it did, and what went wrong in words.
+    """A button that changes something: it needs a person who may, tells what it did, and what went wrong in words.
 
-    `do` is given the person, and returns what to say of it. It runs before the page is drawn again.
+    `do` is given the person, and returns what to say of it. It runs before the page is drawn again, and stands in the
+    panel's log.
     """
 
     def pressed() -> None:
-        if not (person := who()):
-            st.session_state.told = ("error", FIRST_SAY_WHO)
+        # Asked anew: what a browser sends need not come from a button that could be pressed.
+        person, problem = who(), hindrance()
+        folder = shared.show_folder()
+        if problem:
+            panel_log.note(folder, label, by=person, address=access.address(), outcome="refused", where=key)
+            st.session_state.told = ("error", problem)
             return
-        with told_problems():
-            st.session_state.told = ("done", do(person))
+        with told_problems(), panel_log.doing(folder, label, by=person, address=access.address(), where=key) as log:
+            said = do(person)
+            log.say(said)
+            st.session_state.told = ("done", said)
 
+    problem = hindrance()
     st.button(
         label,
         icon=icon,
         key=key,
         type="primary" if primary else "secondary",
         on_click=pressed,
-        disabled=disabled or not who(),
-        help=(help or None) if who() else FIRST_SAY_WHO,
+        disabled=disabled or bool(problem),
+        help=problem or help or None,
         width="content",
     )
+
+
+def hindrance() -> str:
+    """Why whoever looks at this page may not change anything; empty where they may."""
+    if not access.is_closed():
+        return "" if who() else FIRST_SAY_WHO
+    person = access.person()
+    if person is None:
+        return SESSION_IS_OVER
+    return "" if person.may_change else VIEWERS_ONLY_LOOK
 
 
 def runs(jobs: Mapping[str, Job], verb: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from pipeline.access import check_open
 from pipeline.review import server
 from pipeline.review.login import Login
 from pipeline.settings import PROJECT
@@ -38,6 +39,8 @@ def up(show: Show, *, panel: bool = True) -> Iterator[Running]:
     Raises LabelStudioError or ValueError, with the remedy, where one cannot start; nothing is left running then.
     """
     settings = show.settings
+    if panel:
+        check_open(show.folder, settings.host)
     if settings.label_studio_url:
         if not panel:
             raise ValueError(f"Label Studio is the one at {settings.label_studio_url}: start it where it lives")
@@ -119,7 +122,8 @@ def _wait(process: "subprocess.Popen[bytes]", health: str, log: Path) -> None:
     end = time.monotonic() + _PANEL_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
-            if httpx.get(health, timeout=2, trust_env=False).status_code == httpx.codes.OK:
+            found = httpx.get(health, timeout=2, trust_env=False).status_code
+            if found in (httpx.codes.OK, httpx.codes.UNAUTHORIZED):  # Where people sign in, it is told to nobody else.
                 return
         except httpx.HTTPError:
             time.sleep(0.1)
