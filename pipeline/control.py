@@ -184,5 +184,5 @@ def stop(show: Show, job_id: str, *, by: str) -> None:
 
 
 def latest_jobs(show: Show) -> dict[str, Job]:
-    """The newest job of each verb that was ever started."""
+    """The newest job of each verb that was ever started, launches aside."""
     return jobs.latest(show.state)

@@ -1,8 +1,9 @@
 """Work that outlives whoever asked for it: a command of `dailies` in a process of its own, followed by its events.
 
-`<state>/jobs/<time>-<verb>-<random>/events.jsonl` tells what one did: `started` (by whom), `log` lines, `finished`
+`<state>/jobs/<time>-<subject>-<random>/events.jsonl` tells what one did: `started` (by whom), `log` lines, `finished`
 with the exit code. Whether it still runs is told by a lock that its process holds, so that one that was killed is
-never shown as running.
+never shown as running. The subject is what there is one of at a time: a verb, or a verb and what it is asked for, so
+that two runs of different steps go on beside each other while the same launch, pressed twice, is one.
 """
 
 import os
@@ -12,12 +13,12 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
-from typing import Literal
+from types import FrameType, MappingProxyType
+from typing import Any, Literal
 
 import portalocker
 
@@ -31,8 +32,9 @@ VERBS: dict[str, tuple[str, ...]] = {
     "run": ("run",),
     "spot-check": ("run", "step2-caption"),
     "label-studio": ("up", "--no-panel"),
+    "launch": ("run",),
 }
-"""What may be started, by the name of its lock: of each there is one at a time."""
+"""What may be started. Of each there is one at a time, but of launches: of those, one of each key."""
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _SETTLE_TRIES, _SETTLE_SECONDS = 200, 0.05
@@ -45,7 +47,8 @@ JOB, BY = "DAILIES_JOB", "DAILIES_BY"
 @dataclass(frozen=True, slots=True)
 class Job:
     """One start of a verb. `lines` are its words, oldest first; `seconds` so far, or in all; `more` are the arguments
-    that it was given besides its own.
+    that it was given besides its own, `about` what its starter told of them. `stopped_by` asked it to end, "" if nobody
+    did; while it is "running" it is then keeping what it has.
     """
 
     id: str
@@ -56,36 +59,48 @@ class Job:
     seconds: float
     lines: tuple[str, ...]
     more: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    stopped_by: str = ""
 
 
-def start(state: Path, show: Path, verb: str, *, by: str, more: Sequence[str] = ()) -> Job:
+def start(
+    state: Path,
+    show: Path,
+    verb: str,
+    *,
+    by: str,
+    more: Sequence[str] = (),
+    key: str = "",
+    about: Mapping[str, Any] = MappingProxyType({}),
+) -> Job:
     """Start a verb for the show in folder `show`, unless one runs: then that is the answer. It outlives its caller.
 
-    `more` are arguments for the command, after its own.
+    `more` are arguments for the command, after its own. Those of another `key` (letters and digits) run beside it.
 
     Raises ValueError for an unknown verb.
     """
     if verb not in VERBS:
         raise ValueError(f"there is no job {verb!r}; there are {', '.join(VERBS)}")
+    assert key.isalnum() or not key
+    subject = f"{verb}.{key}" if key else verb
     root = state / "jobs"
     root.mkdir(parents=True, exist_ok=True)
-    with _lock_path(state, verb).open("a") as lock:
+    with _lock_path(state, subject).open("a") as lock:
         # Who has the lock may have told that it is finished, or not yet that it has begun: a moment settles both.
         for _ in range(_SETTLE_TRIES):
             try:
                 portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
                 break
             except portalocker.AlreadyLocked:
-                running = latest(state).get(verb)
-                if running and running.state == "running":
+                if (running := newest(state, subject)) and running.state == "running":
                     return running
                 time.sleep(_SETTLE_SECONDS)
         else:
             raise ValueError(f"another {verb} is just ending: try again")
         stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S%f")
-        folder = root / f"{stamp}-{verb}-{uuid.uuid4().hex[:6]}"
+        folder = root / f"{stamp}-{subject}-{uuid.uuid4().hex[:6]}"
         folder.mkdir()
-        Events(folder / "events.jsonl").emit("started", by=by, verb=verb, more=list(more))
+        Events(folder / "events.jsonl").emit("started", by=by, verb=verb, more=list(more), about=dict(about))
         command = [*VERBS[verb], *more]
         with (folder / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
@@ -113,7 +128,7 @@ def asked() -> dict[str, str]:
 
 
 def stop(state: Path, job_id: str, *, by: str) -> None:
-    """End a job and all that it started. Raises ValueError where it does not run."""
+    """End a job and all that it started; a training keeps its state first. Raises ValueError where it does not run."""
     folder = state / "jobs" / job_id
     # Ids come from outside: only the name of a folder that is there is one.
     if job_id not in {path.name for path in _folders(state)} or _read(state, folder).state != "running":
@@ -122,14 +137,35 @@ def stop(state: Path, job_id: str, *, by: str) -> None:
     pids = [event["pid"] for event in events if event["event"] == "running"]
     if not pids:
         raise ValueError(f"{job_id} is just starting: try again")
+    if any(event["event"] == "stopped" for event in events):
+        return  # A second word would not let it keep what it has.
     Events(folder / "events.jsonl").emit("stopped", by=by)
     os.killpg(pids[0], signal.SIGTERM)
 
 
 def latest(state: Path) -> dict[str, Job]:
-    """The newest job of each verb that was ever started."""
-    newest = {_verb(path): path for path in _folders(state)}
-    return {verb: _read(state, path) for verb, path in newest.items()}
+    """The newest job of each verb that was ever started, launches aside."""
+    found = {_subject(path): path for path in _folders(state)}
+    return {subject: _read(state, path) for subject, path in found.items() if "." not in subject}
+
+
+def newest(state: Path, subject: str) -> Job | None:
+    """The newest job of a verb, or of a verb and key (`launch.0a1b`); None where there was none."""
+    folders = [path for path in _folders(state) if _subject(path) == subject]
+    return _read(state, folders[-1]) if folders else None
+
+
+def find(state: Path, job_id: str) -> Job | None:
+    """One job; None where there is none of this name."""
+    folder = next((path for path in _folders(state) if path.name == job_id), None)
+    return _read(state, folder) if folder else None
+
+
+def running(state: Path) -> list[Job]:
+    """All jobs that run now, the oldest first."""
+    last = {_subject(path): path for path in _folders(state)}
+    locked = [path for subject, path in last.items() if _is_locked(state, subject)]
+    return [job for path in sorted(locked) if (job := _read(state, path)).state == "running"]
 
 
 def history(state: Path, most: int = 50) -> Iterator[Job]:
@@ -143,16 +179,16 @@ def _folders(state: Path) -> list[Path]:
     return sorted(path.parent for path in (state / "jobs").glob("*/events.jsonl"))
 
 
-def _verb(folder: Path) -> str:
+def _subject(folder: Path) -> str:
     return folder.name.split("-", 1)[1].rsplit("-", 1)[0]
 
 
-def _lock_path(state: Path, verb: str) -> Path:
-    return state / "jobs" / f"{verb}.lock"
+def _lock_path(state: Path, subject: str) -> Path:
+    return state / "jobs" / f"{subject}.lock"
 
 
-def _is_locked(state: Path, verb: str) -> bool:
-    with _lock_path(state, verb).open("a") as lock:
+def _is_locked(state: Path, subject: str) -> bool:
+    with _lock_path(state, subject).open("a") as lock:
         try:
             portalocker.lock(lock, portalocker.LockFlags.SHARED | portalocker.LockFlags.NON_BLOCKING)
         except portalocker.AlreadyLocked:
@@ -161,10 +197,10 @@ def _is_locked(state: Path, verb: str) -> bool:
 
 
 def _read(state: Path, folder: Path) -> Job:
-    verb = _verb(folder)
+    subject = _subject(folder)
     # The lock is asked first: a job that ends between the two questions has told so before it let go.
-    locked = _is_locked(state, verb)
-    newer = any(path.name > folder.name for path in (state / "jobs").glob(f"*-{verb}-??????"))
+    locked = _is_locked(state, subject)
+    newer = any(path.name > folder.name for path in (state / "jobs").glob(f"*-{subject}-??????"))
     events = list(Reader(folder / "events.jsonl").poll())
     by_kind = {event["event"]: event for event in events}
     begun, last = events[0], events[-1]
@@ -181,8 +217,18 @@ def _read(state: Path, folder: Path) -> Job:
         lines += (folder / "stderr").read_text(errors="replace").splitlines()[-5:]
     at = datetime.fromtimestamp(begun["t"]).astimezone()
     end = datetime.now().timestamp() if found == "running" else last["t"]  # noqa: DTZ005 (only the difference counts)
-    more = tuple(begun.get("more", ()))
-    return Job(folder.name, verb, begun["by"], found, at, end - begun["t"], tuple(lines), more)
+    return Job(
+        id=folder.name,
+        verb=subject.partition(".")[0],
+        by=begun["by"],
+        state=found,
+        at=at,
+        seconds=end - begun["t"],
+        lines=tuple(lines),
+        more=tuple(begun.get("more", ())),
+        about=begun.get("about", {}),
+        stopped_by=by_kind["stopped"]["by"] if "stopped" in by_kind else "",
+    )
 
 
 def _work(folder: Path, lock: int, arguments: list[str]) -> int:

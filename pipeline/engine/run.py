@@ -201,12 +201,14 @@ class LocalExecutor:
         self._all: list[subprocess.Popen[str]] = []
         self._guard = threading.Lock()
         self._numbers = itertools.count()
+        self._is_ending = False
 
     def __enter__(self) -> "LocalExecutor":
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         """Close the workers; after an error or Ctrl-C, with what they are doing. A training keeps its state first."""
+        self._is_ending = kind is not None
         with self._guard:
             for worker in self._all:
                 if kind is not None and worker.poll() is None:
@@ -267,7 +269,10 @@ class LocalExecutor:
             future.set_result(Answer.model_validate_json(line))
             return
         message = _death(worker.wait())
-        record_failure(job, message)
+        if self._is_ending:
+            message = "stopped as was asked; its finished items are kept, run again to go on"
+        else:
+            record_failure(job, message)
         future.set_result(Answer(error=message))
 
 
