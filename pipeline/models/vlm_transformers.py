@@ -13,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.models import vlm_classes
+from pipeline.models.memory import free
 from pipeline.models.vlm import Reply, Request, Vlm
 from pipeline.models.vlm_confidence import agreed
 from pipeline.models.vlm_inputs import Budget, Inputs
-from pipeline.models.vlm_writing import Row, Writer, Written, free
+from pipeline.models.vlm_writing import Row, Writer, Written
 
 LOOKAHEAD = 4
 """Batches of requests that are read ahead, to find alike ones; their frames are in memory meanwhile."""

@@ -152,13 +152,3 @@ def _peak(model: Any) -> int:
     if model.device.type == "cuda":
         return sum(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count()))
     return int(psutil.Process().memory_info().rss)
-
-
-def free() -> None:
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
