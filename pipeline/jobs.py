@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, ...]] = {
 """What may be started. Of each there is one at a time, but of launches: of those, one of each key."""
 
 _PROJECT = Path(__file__).resolve().parents[1]
+_PROCESS = "pipeline.runs_process"  # the module that a job's process is; it stands above this one
 _SETTLE_TRIES, _SETTLE_SECONDS = 200, 0.05
 _STOP_SECONDS = 80  # a training is given 60 to keep its state, Label Studio 15 to end
 
@@ -104,7 +105,7 @@ def start(
         command = [*VERBS[verb], *more]
         with (folder / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(folder), str(lock.fileno()), *command, "--show", str(show)],
+                [sys.executable, "-m", _PROCESS, str(folder), str(lock.fileno()), *command, "--show", str(show)],
                 cwd=_PROJECT,
                 env={**os.environ, JOB: folder.name, BY: by},
                 stdin=subprocess.DEVNULL,
@@ -231,7 +232,7 @@ def _read(state: Path, folder: Path) -> Job:
     )
 
 
-def _work(folder: Path, lock: int, arguments: list[str]) -> int:
+def work(folder: Path, lock: int, arguments: list[str]) -> int:
     """Run `dailies` with these arguments and tell what it says, line by line."""
     events = Events(folder / "events.jsonl")
 
@@ -259,9 +260,7 @@ def _work(folder: Path, lock: int, arguments: list[str]) -> int:
         assert process.stdout is not None
         for line in process.stdout:
             events.emit("log", message=line.rstrip())
+    signal.alarm(0)
     events.emit("finished", code=process.returncode)
+    os.close(lock)  # What this process still does is no reason for the next to wait.
     return process.returncode
-
-
-if __name__ == "__main__":
-    sys.exit(_work(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     label_studio_token: SecretStr | None = Field(
         default=None, description="its access token (legacy or personal); best kept in the environment"
     )
+    webhook_url: SecretStr | None = Field(
+        default=None,
+        description="gets a JSON message by POST when a run stalls or ends; best kept in the environment",
+    )
     model_server_url: str | None = Field(
         default=None,
         description="an OpenAI-compatible server (vLLM, SGLang, llama.cpp) of the models that steps name `server:…`",
