@@ -51,7 +51,7 @@ class Memo(Generic[R]):
         JSON-able values: all that decides the item's result, apart from the step's own code. Raises LimitedError where
         items are left over that the limit did not allow.
         """
-        names = [fingerprint.of_value(self.kind.__name__, [self.code, item]) for item in items]
+        names = [self._name(item) for item in items]
         self.used |= set(names)
         found: dict[Digest, R] = {}
         for name in names:
@@ -71,6 +71,22 @@ class Memo(Generic[R]):
         if len(missing) < len(lacking):
             raise LimitedError([self._path(name) for name in dict.fromkeys(names[: self.limit])], len(items))
         return [found[name] for name in names]
+
+    def find(self, item: object) -> R | None:
+        """What is kept for `item`, if anything; nothing is made."""
+        if (result := self._read(name := self._name(item))) is not None:
+            self.used.add(name)
+        return result
+
+    def add(self, item: object, result: R) -> R:
+        """Keep what came of itself, a training's checkpoint, say. The first result wins and is returned."""
+        self._write(self._name(item), result)
+        found = self.find(item)
+        assert found is not None
+        return found
+
+    def _name(self, item: object) -> Digest:
+        return fingerprint.of_value(self.kind.__name__, [self.code, item])
 
     def _path(self, name: Digest) -> Path:
         return self.store.root / "memo" / self.step / name[:2] / f"{name[2:]}.json"

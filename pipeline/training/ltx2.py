@@ -1,0 +1,241 @@
+"""Training a LoRA of LTX-2, from tensors that were made before: video and sound together, or video only.
+
+Names: B samples, T tokens, C channels. Latents are packed as diffusers' LTX2Pipeline packs them: video frame by frame,
+row by row, (B, F * H * W, C); sound (B, T, channels * mel bins). A model's timestep is sigma times 1000.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from pipeline.training import flow_matching as flow
+from pipeline.training import loading, lora, speed
+from pipeline.training.course import Course, Drawn, Hands, Trained
+from pipeline.training.fitting import fitting
+from pipeline.training.ltx2_config import Ltx2TrainingConfig
+from pipeline.training.planning import Adapters, Card, Setting, Speed
+from pipeline.training.planning import Shape as SpeedShape
+from pipeline.training.processes import World
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One sample's files and what their tensors measure: latent frames, rows and columns, steps of sound."""
+
+    name: str
+    latents: Path
+    audio: Path | None
+    text: Path
+    frames: int
+    height: int
+    width: int
+    audio_steps: int
+    fps: float
+
+    @property
+    def tokens(self) -> int:
+        return self.frames * self.height * self.width
+
+
+Shape = tuple[int, int, int, int, float]
+"""Latent frames, rows, columns, steps of sound, frames a second: samples of one batch agree in it."""
+
+
+def measured(name: str, latents: Path, audio: Path | None, text: Path) -> Clip:
+    """A clip, of the sizes that its own tensors have."""
+    video = loading.read(latents)
+    _, frames, height, width = video["latents"].shape
+    steps = loading.read(audio)["latents"].shape[1] if audio else 0
+    return Clip(name, latents, audio, text, frames, height, width, steps, float(video["fps"]))
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a process needs to take part, as plain values that another process can be given.
+
+    `empty` is the text of no words; `load(dtype)` gives the transformer.
+    """
+
+    config: Ltx2TrainingConfig
+    clips: Sequence[Clip]
+    held_out: Sequence[Clip]
+    empty: Path
+    text_tokens: int
+    transformer_config: Mapping[str, Any]
+    load: Callable[[torch.dtype], Any]
+
+
+def train(training: Training, world: World, hands: Callable[[Setting], Hands] | None) -> Trained | None:
+    """Train, and in the first process return what came of it. `hands` are the first process's, made when it is settled
+    how the training fits the card.
+    """
+    config = training.config
+    setting = world.told(settled(training, Card.here(), config.speed))
+    dtype = torch.float32 if setting.base == "fp32" else torch.bfloat16
+    transformer = training.load(dtype)
+    speed.prepare(transformer, setting)
+    transformer.to(world.device)
+    alpha = config.alpha or config.rank
+    parameters = lora.attach(
+        transformer, rank=config.rank, alpha=alpha, targets=targets(config), dropout=config.lora_dropout,
+        seed=config.seed,
+    )  # fmt: skip
+    speed.finish(transformer, setting, shapes(training))
+    optimizer = speed.optimizer(parameters.values(), setting, config.learning_rate, weight_decay=config.weight_decay)
+    task = Objective(training, dtype, transformer.config.audio_in_channels)
+    course = Course(
+        config, task, world, hands(setting) if hands else None,
+        transformer=transformer, parameters=parameters, optimizer=optimizer,
+    )  # fmt: skip
+    with fitting(setting, config.speed, partial(settled, training, Card.here())):
+        for step in course.steps():
+            for batch in course.batches(step):
+                course.backward(batch, task.losses(course.model, batch))
+            course.update(step)
+    return course.trained
+
+
+VIDEO_ONLY = ("attn1", "attn2", "ff")
+"""The modules of a block that video goes through where it is alone."""
+
+
+def targets(config: Ltx2TrainingConfig) -> tuple[str, ...]:
+    """As peft takes them. Where sound is not trained, its linears and those between it and the video get no LoRA."""
+    if config.modalities == "video and audio":
+        return config.targets
+    return tuple(f"{module}.{target.removeprefix('ff.')}" for module in VIDEO_ONLY for target in config.targets)
+
+
+def settled(training: Training, card: Card, wishes: Speed) -> Setting:
+    """How the training runs on this card. Raises ValueError with numbers where it cannot."""
+    config = training.config
+    adapters = Adapters(config.rank, targets(config))
+    return speed.plan("ltx2", training.transformer_config, shapes(training), adapters, wishes, card)
+
+
+def shapes(training: Training) -> list[SpeedShape]:
+    """What the model will see, in tokens."""
+    config = training.config
+    joint = config.modalities == "video and audio"
+    found = {(clip.tokens, clip.audio_steps if joint else 1) for clip in (*training.clips, *training.held_out)}
+    return [SpeedShape(config.batch_size, *tokens, training.text_tokens) for tokens in sorted(found)]
+
+
+class Objective:
+    """Which tensors a batch has, and its loss."""
+
+    def __init__(self, training: Training, dtype: torch.dtype = torch.float32, audio_channels: int = 128) -> None:
+        config, clips, held_out = training.config, training.clips, training.held_out
+        self.config, self.clips, self.held_out_clips, self.empty = config, clips, held_out, training.empty
+        self.dtype, self.audio_channels = dtype, audio_channels
+        self.joint = config.modalities == "video and audio"
+        self.names = [clip.name for clip in clips]
+        self.held_out = [clip.name for clip in held_out]
+        self.shapes = [self.shape(clip) for clip in clips]
+        self.tokens = [clip.tokens + (clip.audio_steps if self.joint else 0) for clip in clips]
+        self._sigma = flow.sampler(config.sampler, config.shift)
+        if self.joint and (silent := [clip.name for clip in (*clips, *held_out) if clip.audio is None]):
+            raise ValueError(
+                f"{len(silent)} samples have no sound ({', '.join(silent[:5])}): set step3-ltx2-data.no_audio, "
+                'or modalities = "video"'
+            )
+
+    def shape(self, clip: Clip) -> Shape:
+        return clip.frames, clip.height, clip.width, clip.audio_steps if self.joint else 0, clip.fps
+
+    # Batches.
+
+    def draw(self, indexes: Sequence[int], generators: Sequence[Generator]) -> Drawn:
+        clips = [self.clips[index] for index in indexes]
+        drawn = [self._draw(clip, generator) for clip, generator in zip(clips, generators, strict=True)]
+        return self._batch(clips, drawn)
+
+    def question(self, index: int, sigma: float, generator: Generator) -> Drawn:
+        clip = self.held_out_clips[index]
+        return self._batch([clip], [self._noised(clip, generator, sigma, sigma, clip.text, is_given=False)])
+
+    def _draw(self, clip: Clip, generator: Generator) -> dict[str, Tensor]:
+        """Every draw takes place whatever the settings, so that one setting changes no other's draws."""
+        sigma = self._sigma(generator, clip.tokens)
+        own = self._sigma(generator, clip.audio_steps)
+        drops = flow.uniform(generator, 0) < self.config.caption_dropout
+        is_given = flow.uniform(generator, 0) < self.config.first_frame and clip.frames > 1
+        text = self.empty if drops else clip.text
+        return self._noised(clip, generator, sigma, own if self.config.sigmas == "separate" else sigma, text, is_given)
+
+    def _noised(
+        self, clip: Clip, generator: Generator, sigma: float, audio_sigma: float, text: Path, is_given: bool
+    ) -> dict[str, Tensor]:
+        """One sample: what goes into the model, and the velocity that it is to find."""
+        words = loading.read(text)
+        video_TC = loading.read(clip.latents)["latents"].float().flatten(1).T
+        noise_TC = torch.randn(video_TC.shape, generator=generator)
+        found = {
+            "sigma": torch.tensor(sigma),
+            "audio_sigma": torch.tensor(audio_sigma),
+            "video": flow.noised(video_TC, noise_TC, torch.tensor(sigma)),
+            "target": flow.velocity(video_TC, noise_TC),
+            "text": words["video"].to(self.dtype),
+            "audio_text": words["audio"].to(self.dtype),
+            "given_T": torch.zeros(len(video_TC)),
+        }
+        if is_given:  # The first frame's tokens stand first.
+            first = clip.height * clip.width
+            found["video"][:first] = video_TC[:first]
+            found["given_T"][:first] = 1
+        if self.joint:
+            assert clip.audio is not None
+            audio_TC = loading.read(clip.audio)["latents"].float().transpose(0, 1).flatten(1)
+            audio_noise_TC = torch.randn(audio_TC.shape, generator=generator)
+            found["audio"] = flow.noised(audio_TC, audio_noise_TC, torch.tensor(audio_sigma))
+            found["audio_target"] = flow.velocity(audio_TC, audio_noise_TC)
+        return found
+
+    def _batch(self, clips: Sequence[Clip], drawn: Sequence[dict[str, Tensor]]) -> Drawn:
+        tensors = {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]}
+        if not tensors["given_T"].any():
+            del tensors["given_T"]
+        sigmas = tuple(float(each["sigma"]) for each in drawn)
+        return Drawn(tuple(clip.name for clip in clips), sigmas, tensors, self.shape(clips[0]))
+
+    # The loss.
+
+    def losses(self, model: nn.Module, batch: Drawn) -> Tensor:
+        """(B,) fp32: the video's mean squared error, and with sound the sound's beside it, weighing the same.
+
+        Where sigma is the same for all tokens of a sample, it is given once and broadcast: the model's modulation is
+        then of one token, not of thousands. Text needs no mask, since all tokens behind the connectors are real.
+        """
+        tensors = batch.tensors
+        frames, height, width, audio_steps, fps = batch.shape
+        sigma_B1, audio_sigma_B1 = tensors["sigma"][:, None], tensors["audio_sigma"][:, None]
+        given_BT = tensors.get("given_T")
+        sigma_BT = sigma_B1 if given_BT is None else sigma_B1 * (1 - given_BT)
+        video, audio = model(
+            hidden_states=tensors["video"].to(self.dtype),
+            audio_hidden_states=tensors["audio"].to(self.dtype) if self.joint else self._silence(tensors["video"]),
+            encoder_hidden_states=tensors["text"],
+            audio_encoder_hidden_states=tensors["audio_text"],
+            timestep=sigma_BT * 1000,
+            audio_timestep=audio_sigma_B1 * 1000,
+            sigma=tensors["sigma"] * 1000,
+            audio_sigma=tensors["audio_sigma"] * 1000,
+            num_frames=frames,
+            height=height,
+            width=width,
+            fps=fps,
+            audio_num_frames=audio_steps if self.joint else 1,
+            isolate_modalities=not self.joint,
+            return_dict=False,
+        )
+        losses_B = flow.losses(video, tensors["target"], None if given_BT is None else 1 - given_BT)
+        return losses_B + flow.losses(audio, tensors["audio_target"]) if self.joint else losses_B
+
+    def _silence(self, like: Tensor) -> Tensor:
+        """The model takes no video without sound: one token of it, which nothing of the video sees."""
+        return torch.zeros(len(like), 1, self.audio_channels, dtype=self.dtype, device=like.device)
