@@ -120,7 +120,12 @@ def cookies() -> dict[str, str]:
 
 def address() -> str:
     """Where this page is looked at from."""
-    return str(st.context.ip_address or "this machine")
+    return told_address(st.context.ip_address or "")
+
+
+def told_address(ip: str) -> str:
+    """An address as the log has it; Streamlit gives none for a browser on the panel's own machine."""
+    return "this machine" if not ip or access.is_loopback(ip) else ip
 
 
 # What a request says

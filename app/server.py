@@ -10,7 +10,9 @@ from pipeline.access import check_open, oidc
 
 _folder = shared.show_folder()
 try:
-    check_open(_folder, str(st.get_option("server.address") or ""))
+    # Another server than Streamlit's own listens where it was told; the door then asks each request where it came in.
+    if address := st.get_option("server.address"):
+        check_open(_folder, str(address))
     _secrets = {"auth": dict(oidc(_folder))} if oidc(_folder) else None
 except ValueError as error:
     sys.exit(f"Dailies: {error}")

@@ -56,7 +56,9 @@ class Patience:
         return max(0.0, at + pause - now)
 
 
-_patience = Patience()
+# Somebody who guesses from one place is slowed down soon. All places together are slowed down late: people share an
+# address behind a proxy, and nobody should lose their way in because a stranger guesses at it.
+_guesses, _everywhere = Patience(free=5), Patience(free=50)
 
 
 @lru_cache(maxsize=1)
@@ -76,20 +78,23 @@ async def sign_in(request: Request) -> Response:
     if form is None:
         return _page(folder, "/", "That form is too long.", 413)
     name, password, wanted = (form.get(key, "") for key in ("name", "password", "next"))
-    address = request.client.host if request.client else ""
-    keys, now = (f"name {access.known_as(name)[:200]}", f"address {address}"), time.monotonic()
-    if wait := _patience.wait_seconds(keys, now):
+    address = door.told_address(request.client.host if request.client else "")
+    who, now = access.known_as(name)[:200], time.monotonic()
+    one, wide = [f"{who} from {address}"], [f"name {who}", f"address {address}"]
+    if wait := max(_guesses.wait_seconds(one, now), _everywhere.wait_seconds(wide, now)):
         answer = _page(folder, wanted, f"Too many wrong passwords: try again in {wait:.0f} s.", 429, name)
         answer.headers["retry-after"] = f"{wait:.0f}"
         return answer
     # Counted before it is looked at, so that many at once are not each the first.
-    _patience.failed(keys, now)
+    _guesses.failed(one, now)
+    _everywhere.failed(wide, now)
     async with _turns():
         person = await run_in_threadpool(access.signed_in, folder, name, password)
     if person is None:
         panel_log.note(folder, "sign in", by=name, address=address, outcome="refused")
         return _page(folder, wanted, _WRONG, 401, name)
-    _patience.forgive(keys)
+    _guesses.forgive(one)
+    _everywhere.forgive(wide)
     panel_log.note(folder, "sign in", by=person.name, address=address)
     response = RedirectResponse(_own(wanted), 303)
     response.set_cookie(
@@ -112,7 +117,7 @@ async def sign_out(request: Request) -> Response:
     if cookie := request.cookies.get(door.COOKIE):
         Sessions(folder).end(cookie)
     if person:
-        address = request.client.host if request.client else ""
+        address = door.told_address(request.client.host if request.client else "")
         panel_log.note(folder, "sign out", by=person.name, address=address)
     by_provider = oidc.name(request.cookies, access.oidc(folder))
     response = RedirectResponse(oidc.LOGOUT if by_provider else door.SIGN_IN, 303)
