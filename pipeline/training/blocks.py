@@ -1,0 +1,125 @@
+"""The repeated blocks of a transformer, made fast where they are: attention kernel, recomputation, compilation.
+
+A block keeps its place and its names and becomes a subclass of its class, the way torch's `fully_shard` changes
+modules, so that state dicts, LoRA targets and the model's own forward know nothing of it. Recomputation happens inside
+the block's forward and thus inside the compiled graph, which lets the compiler choose among what is recomputed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+Kept = Literal["none", "selective", "full"]
+
+# What costs most for what it gives is never computed twice: all fused attention kernels. `selective` keeps what they
+# return, the output and the logarithms of the sums, from which the backward pass goes on by itself.
+_ATTENTION = {
+    getattr(torch.ops.aten, name).default
+    for name in (
+        "_scaled_dot_product_cudnn_attention",
+        "_scaled_dot_product_flash_attention",
+        "_scaled_dot_product_efficient_attention",
+        "_scaled_dot_product_flash_attention_for_cpu",
+    )
+}
+
+
+def of(transformer: nn.Module) -> nn.ModuleList:
+    """The repeated blocks of a diffusers transformer, those its `_repeated_blocks` names."""
+    names = set(transformer._repeated_blocks)  # type: ignore[arg-type]
+    for child in transformer.children():
+        if isinstance(child, nn.ModuleList) and any(type(each).__name__ in names for each in child):
+            return child
+    raise ValueError(f"{type(transformer).__name__} has no list of {', '.join(sorted(names))}")
+
+
+def recompute(blocks: Iterable[nn.Module], kept: Kept, count: int, attention: Sequence[SDPBackend]) -> None:
+    """Let the first `count` of `blocks` keep only what `kept` says; all of them attend by the first of `attention` that
+    can take the inputs, in this order (empty: torch's own).
+    """
+    for number, block in enumerate(blocks):
+        block.__class__ = _fast(type(block), kept if number < count else "none", tuple(attention))  # type: ignore[arg-type]
+
+
+def compile_all(blocks: Iterable[nn.Module], several_shapes: bool) -> None:
+    """Compile each block; blocks of one kind share the code. Shapes stay fixed in it unless there are several."""
+    # A model has variants: training and sampling, blocks that recompute and such that do not, and every shape anew.
+    torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
+    for block in blocks:
+        block.compile(fullgraph=True, dynamic=None if several_shapes else False)
+
+
+def begin_gradients(projections: Sequence[nn.Module]) -> None:
+    """Let the first block's inputs ask for gradients as all others' do.
+
+    Nothing needs them, and they cost a part of one block, but the first block would be compiled apart otherwise.
+    """
+    for projection in projections:
+        projection.register_forward_hook(lambda module, inputs, output: output.requires_grad_(torch.is_grad_enabled()))
+
+
+@functools.lru_cache(None)
+def _fast(cls: type[nn.Module], kept: Kept, attention: tuple[SDPBackend, ...]) -> type[nn.Module]:
+    theirs = cls.forward  # Named here: the compiler takes a class like Wan's block for a thing it must not look into.
+
+    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        run = functools.partial(theirs, self)
+        if kept != "none" and torch.is_grad_enabled():
+            contexts = {} if kept == "full" else {"context_fn": _keep_attention}
+            run = functools.partial(checkpoint, run, use_reentrant=False, **contexts)
+        if not attention:
+            return run(*args, **kwargs)
+        with sdpa_kernel(list(attention), set_priority=True):
+            return run(*args, **kwargs)
+
+    return type(cls.__name__, (cls,), {"forward": forward, "__module__": cls.__module__})
+
+
+def _policy(ctx: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+    return CheckpointPolicy.MUST_SAVE if op in _ATTENTION else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+_keep_attention = functools.partial(create_selective_checkpoint_contexts, _policy)
+
+
+# LoRA
+
+
+def fuse_adapters(transformer: nn.Module) -> int:
+    """Let peft's LoRA layers add to the base's output in the product itself; how many could be changed so."""
+    from peft.tuners.lora import Linear
+
+    found = [each for each in transformer.modules() if type(each) is Linear]
+    for layer in found:
+        layer.__class__ = _fused_adapter()  # type: ignore[assignment]
+    return len(found)
+
+
+@functools.cache
+def _fused_adapter() -> type[nn.Module]:
+    from peft.tuners.lora import Linear
+
+    class Fused(Linear):
+        """peft's layer, whose sum `base(x) + B A x` takes one pass over the output and not three."""
+
+        def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            names = self.active_adapters
+            plain = len(names) == 1 and not (self.disable_adapters or self.merged or self.lora_variant or kwargs)
+            if not plain or not isinstance(self.lora_dropout[names[0]], nn.Identity):
+                return super().forward(x, *args, **kwargs)
+            (name,) = names
+            base = self.base_layer(x)
+            down_RK: Tensor = self.lora_A[name].get_parameter("weight").to(base.dtype)
+            up_NR: Tensor = self.lora_B[name].get_parameter("weight").to(base.dtype)
+            inner_TR = functional.linear(x, down_RK).flatten(0, -2) * self.scaling[name]
+            return torch.addmm(base.flatten(0, -2), inner_TR, up_NR.t()).view_as(base)
+
+    return Fused
