@@ -29,7 +29,7 @@ def folder_of(base: Foundation, work: Workspace, tiny: Build, wanted: Collection
     if base.revision is None:
         raise ValueError(
             f"{base.model} is not pinned, and the model hub could not be asked: connect to it once and run again, or "
-            'name a folder in diffusers\' layout as `model`, or set `profile = "tiny"` to try everything without weights'
+            'name a folder in diffusers\' layout as `model`; `profile = "tiny"` tries everything without weights'
         )
     return hub.pipeline_of(base.model, base.revision, wanted or components(base.model, base.revision), work.log)
 

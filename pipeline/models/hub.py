@@ -91,7 +91,7 @@ def _snapshot(
     only: list[str] | None,
     log: Callable[[str], None],
 ) -> Path:
-    """A commit's files from the hub's cache where that is `whole`, else from the hub; `only` those of these patterns."""
+    """A commit's files from the hub's cache where that is `whole`, else from the hub: those that match `only`."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

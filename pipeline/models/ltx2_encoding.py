@@ -1,0 +1,185 @@
+"""A dataset's captions, pictures and sounds as files of tensors, each of them once.
+
+Items are kept by what decides them: another caption is one embedding more, another clip one latent; a step that was
+ended goes on at the item it was at. Weights are loaded only where an item is lacking. How clips are read is the
+caller's: `Read` is given batches of samples of one shape, and may read ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from pipeline.engine.records import File, Record
+from pipeline.engine.work import Workspace
+from pipeline.models import ltx2, ltx2_layout
+from pipeline.models.memory import in_halves
+from pipeline.schemas.datasets import Sample
+from pipeline.schemas.training import RoundTrip
+from pipeline.schemas.weights import Foundation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Batch: TypeAlias = Sequence[Sample]
+ReadPictures: TypeAlias = "Callable[[Sequence[Batch]], Iterator[Sequence[NDArray[np.uint8]]]]"
+ReadWaves: TypeAlias = "Callable[[Sequence[Batch], int], Iterator[Sequence[NDArray[np.float32] | None]]]"
+
+
+class Text(Record):
+    """One caption's files; `cut_off` counts its tokens beyond what the model takes."""
+
+    conditions: File
+    connected: File
+    cut_off: int
+
+
+class Picture(Record):
+    latents: File
+
+
+class Sound(Record):
+    """`latents` is None where the clip has no audio track."""
+
+    latents: File | None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """`folder` says where the model's components lie, and fetches them where they are not there yet."""
+
+    work: Workspace
+    base: Foundation
+    folder: Callable[[], Path]
+
+    def texts(self, texts: Sequence[str], batch: int) -> list[Text]:
+        """Raises nothing for a text that is too long: its end is left out, and said."""
+
+        def make(indexes: Sequence[int]) -> Iterator[Text]:
+            self.work.log(f"embedding {len(indexes)} captions")
+            with ltx2.text_encoder(self.folder(), self._device()) as embed:
+                for start in range(0, len(indexes), batch):
+                    for one in embed([texts[index] for index in indexes[start : start + batch]]):
+                        conditions, connected = self._path("conditions.pt"), self._path("connected.safetensors")
+                        ltx2_layout.write_conditions(conditions, one)
+                        ltx2_layout.write_connected(connected, one)
+                        yield Text(
+                            conditions=self.work.keep(conditions),
+                            connected=self.work.keep(connected),
+                            cut_off=one.cut_off,
+                        )
+
+        items = [[*self._base, text] for text in texts]
+        found = self.work.memo(Text).fill(items, make, batch=max(1, len(items)))
+        for text, one in zip(texts, found, strict=True):
+            if one.cut_off:
+                self.work.log(f"the last {one.cut_off} tokens of {text[:60]!r} ... are more than the model takes")
+        return found
+
+    def pictures(self, samples: Sequence[Sample], batch: int, read: ReadPictures) -> list[Picture]:
+        """Latents of each sample; neighbours of one shape go together."""
+        import numpy as np
+        import torch
+
+        def make(indexes: Sequence[int]) -> Iterator[Picture]:
+            self.work.log(f"encoding the pictures of {len(indexes)} clips")
+            batches = list(_batches([samples[index] for index in indexes], batch))
+            with ltx2.video_encoder(self.folder(), self._device()) as encode:
+                for together, found in zip(batches, read(batches), strict=True):
+                    latents = in_halves(encode, torch.from_numpy(np.stack(found)))
+                    for sample, one in zip(together, latents, strict=True):
+                        path = self._path("latents.pt")
+                        ltx2_layout.write_latents(path, one, sample.fps)
+                        yield Picture(latents=self.work.keep(path))
+
+        return self.work.memo(Picture).fill(self._clips(samples), make, batch=max(1, len(samples)))
+
+    def sounds(self, samples: Sequence[Sample], batch: int, read: ReadWaves) -> list[Sound]:
+        """Latents of each sample's sound, as long as its picture."""
+        import numpy as np
+        import torch
+
+        def make(indexes: Sequence[int]) -> Iterator[Sound]:
+            self.work.log(f"encoding the sound of {len(indexes)} clips")
+            batches = list(_batches([samples[index] for index in indexes], batch))
+            with ltx2.audio_encoder(self.folder(), self._device()) as audio:
+                for found in read(batches, audio.rate):
+                    waves = [each for each in found if each is not None]
+                    latents = iter(in_halves(audio.encode, torch.from_numpy(np.stack(waves))) if waves else ())
+                    for each in found:
+                        if each is None:
+                            yield Sound(latents=None)
+                            continue
+                        path = self._path("audio_latents.pt")
+                        ltx2_layout.write_audio_latents(path, next(latents), each.shape[1] / audio.rate)
+                        yield Sound(latents=self.work.keep(path))
+
+        return self.work.memo(Sound).fill(self._clips(samples), make, batch=max(1, len(samples)))
+
+    def checks(
+        self, samples: Sequence[Sample], latents: Sequence[Picture], count: int, read: ReadPictures
+    ) -> list[RoundTrip]:
+        """`count` samples, evenly spread, decoded from their latents and compared with their clips."""
+        import torch
+
+        count = min(count, len(samples))
+        chosen = [number * len(samples) // count for number in range(count)]
+
+        def make(indexes: Sequence[int]) -> Iterator[RoundTrip]:
+            self.work.log(f"decoding {len(indexes)} latents again")
+            wanted = [chosen[index] for index in indexes]
+            with ltx2.video_decoder(self.folder(), self._device()) as decode:
+                for index, (before,) in zip(wanted, read([[samples[index]] for index in wanted]), strict=True):
+                    stored = ltx2_layout.read(self.work.open(latents[index].latents))["latents"]
+                    after = in_halves(decode, stored[None])[0]
+                    psnr_db = round(ltx2.psnr_db(torch.from_numpy(before), after), 2)
+                    self.work.log(f"{stem(samples[index])}: its latents keep {psnr_db} dB")
+                    yield RoundTrip(sample=stem(samples[index]), psnr_db=psnr_db)
+
+        of = [[stem(samples[index]), samples[index].video.digest, latents[index].latents.digest] for index in chosen]
+        items = [[*self._base, *each] for each in of]
+        return self.work.memo(RoundTrip).fill(items, make, batch=count) if count else []
+
+    @property
+    def _base(self) -> list[str | None]:
+        return [self.base.profile, self.base.model, self.base.revision]
+
+    def _clips(self, samples: Iterable[Sample]) -> list[list[object]]:
+        return [[*self._base, sample.video.digest, sample.num_frames, sample.fps] for sample in samples]
+
+    def _path(self, name: str) -> Path:
+        return self.work.scratch / name
+
+    def _device(self) -> str:
+        import torch
+
+        if torch.cuda.is_available():
+            return "cuda"
+        if self.base.profile == "full":
+            self.work.log("there is no GPU here: the CPU does it, which takes very long")
+        return "cpu"
+
+
+def stem(sample: Sample) -> str:
+    """A sample's name in the trainer's layout: its video's, without the suffix."""
+    return sample.video.name.removesuffix(".mp4")
+
+
+def in_batches(samples: Iterable[Sample]) -> list[Sample]:
+    """Those of one shape beside each other, so that they make whole batches."""
+    return sorted(samples, key=lambda sample: (_shape(sample), sample.video.name))
+
+
+def _shape(sample: Sample) -> tuple[int, int, int, float]:
+    return sample.num_frames, sample.height, sample.width, sample.fps
+
+
+def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    for _, group in groupby(samples, key=_shape):
+        alike = list(group)
+        for start in range(0, len(alike), size):
+            yield alike[start : start + size]

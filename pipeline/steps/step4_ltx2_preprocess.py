@@ -1,0 +1,106 @@
+"""step4-ltx2-preprocess: the clips, their sound and their captions as the tensors that LTX-2 is trained on.
+
+The run's `files/` folder is what the official trainer calls `.precomputed`, and `conditions_final/` in it holds the
+captions behind the connectors, for ours. Components are loaded one after another, so that the largest decides the card.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from pipeline.engine.records import File
+from pipeline.engine.step import StepConfig, step
+from pipeline.engine.work import Workspace
+from pipeline.media.reading import pictures, read_ahead, wave
+from pipeline.models import ltx2_encoding, tiny_ltx2
+from pipeline.models.foundation import folder_of
+from pipeline.models.ltx2 import PREPROCESSING
+from pipeline.models.ltx2_encoding import Encoding, Picture, Sound, Text, stem
+from pipeline.schemas.datasets import Account, Ltx2Dataset, Sample
+from pipeline.schemas.training import Ltx2Encoded, Ltx2Precomputed
+from pipeline.schemas.weights import Foundation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SILENT = "no audio track: only its picture is trained on"
+
+
+class Config(StepConfig, Foundation):
+    model: str = Field(default="Lightricks/LTX-2", min_length=1, description="A name on the model hub, or a folder.")
+    text_batch: int = Field(default=4, ge=1, description="Captions embedded together.")
+    video_batch: int = Field(default=1, ge=1, description="Clips of one shape encoded together.")
+    audio_batch: int = Field(default=8, ge=1, description="Sounds of one length encoded together.")
+    check: int = Field(
+        default=0, ge=0, description="So many latents are decoded again and compared with their clips (PSNR in dB)."
+    )
+
+
+@step(version=1, per="show", device="cuda")
+def run(config: Config, work: Workspace, *, step3_ltx2_data: Ltx2Dataset) -> Ltx2Precomputed:
+    samples = ltx2_encoding.in_batches(step3_ltx2_data.samples)
+    prompts = [prompt(sample.caption, step3_ltx2_data.trigger) for sample in samples]
+    encoding = Encoding(work, config, lambda: folder_of(config, work, tiny_ltx2.build, PREPROCESSING))
+    # Largest first: a card on which the text encoder fits takes all the rest.
+    *texts, empty = encoding.texts([*prompts, ""], config.text_batch)
+    seen = encoding.pictures(samples, config.video_batch, lambda batches: _pictures(work, batches))
+    heard = encoding.sounds(samples, config.audio_batch, lambda batches, rate: _waves(work, batches, rate))
+    checks = encoding.checks(samples, seen, config.check, lambda batches: _pictures(work, batches))
+    encoded = [_encoded(*each) for each in zip(samples, prompts, texts, seen, heard, strict=True)]
+    silent = [sample for sample, sound in zip(samples, heard, strict=True) if sound.latents is None]
+    work.report(samples=len(encoded), without_sound=len(silent), captions_cut=sum(text.cut_off > 0 for text in texts))
+    return Ltx2Precomputed(
+        base=config.model,
+        revision=config.revision,
+        trigger=step3_ltx2_data.trigger,
+        samples=tuple(sorted(encoded, key=lambda each: each.sample)),
+        accounts=tuple(Account(episode=s.episode, clip=s.clip, kept=True, reason=SILENT) for s in silent),
+        empty=_named(empty.connected, "empty.safetensors"),
+        checks=tuple(checks),
+    )
+
+
+def prompt(caption: str, trigger: str) -> str:
+    """The caption with the trigger in front, once; a word that merely begins like it is not it."""
+    said = caption.startswith(trigger) and not caption.removeprefix(trigger)[:1].isalnum()
+    return caption if not trigger or said else f"{trigger} {caption}"
+
+
+def _encoded(sample: Sample, caption: str, text: Text, picture: Picture, sound: Sound) -> Ltx2Encoded:
+    name = stem(sample)
+    return Ltx2Encoded(
+        sample=name,
+        split=sample.split,
+        caption=caption,
+        num_frames=sample.num_frames,
+        width=sample.width,
+        height=sample.height,
+        fps=sample.fps,
+        latents=_named(picture.latents, f"latents/{name}.pt"),
+        audio_latents=_named(sound.latents, f"audio_latents/{name}.pt") if sound.latents else None,
+        conditions=_named(text.conditions, f"conditions/{name}.pt"),
+        connected=_named(text.connected, f"conditions_final/{name}.safetensors"),
+    )
+
+
+def _named(file: File, name: str) -> File:
+    """An item's file by its sample's name; two samples may share one item."""
+    return file.model_copy(update={"name": name})
+
+
+def _pictures(work: Workspace, batches: Sequence[Sequence[Sample]]) -> "Iterator[list[NDArray[np.uint8]]]":
+    def read(batch: Sequence[Sample]) -> "list[NDArray[np.uint8]]":
+        return [pictures(work.open(s.video), s.video.name, s.num_frames, (s.width, s.height)) for s in batch]
+
+    return read_ahead(batches, read)
+
+
+def _waves(
+    work: Workspace, batches: Sequence[Sequence[Sample]], rate: int
+) -> "Iterator[list[NDArray[np.float32] | None]]":
+    def read(batch: Sequence[Sample]) -> "list[NDArray[np.float32] | None]":
+        return [wave(work.open(s.video), rate, round(s.num_frames / s.fps * rate)) for s in batch]
+
+    return read_ahead(batches, read)
