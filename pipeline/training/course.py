@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from pipeline.engine.work import StoppedError, Workspace
-from pipeline.schemas.training import Checkpoint, HoldoutLoss, Metric, Resumed, Sampled, Usage
+from pipeline.schemas.training import Checkpoint, HoldoutLoss, Metric, Planned, Resumed, Sampled, Usage
 from pipeline.training import holdout, loading, lora
 from pipeline.training.batches import Order
 from pipeline.training.checkpoints import Shelf, State
@@ -74,6 +74,7 @@ class Hands:
     shelf: Shelf
     save: Callable[[dict[str, Tensor], int, Path], None]
     sample: Callable[[Any, int, int], Sampled] | None = None
+    planned: Planned | None = None
 
 
 @dataclass
@@ -84,10 +85,13 @@ class Trained:
     samples: tuple[Sampled, ...]
     usage: tuple[Usage, ...]
     log: list[str]
+    planned: Planned | None = None
 
 
 class Course:
-    """`transformer` bears the LoRA, `parameters` are its trainable ones by name; `model` is what the loop calls."""
+    """`transformer` bears the LoRA, `parameters` are its trainable ones by name; `model` is what the loop calls.
+    `is_mixed` says that some batches leave a part of the LoRA out.
+    """
 
     trained: Trained | None = None
 
@@ -101,17 +105,17 @@ class Course:
         transformer: Any,
         parameters: dict[str, nn.Parameter],
         optimizer: Optimizer,
-        sample_every: int | None = None,
+        is_mixed: bool = False,
     ) -> None:
         self.config, self.task, self.world, self.hands = config, task, world, hands
-        self.transformer, self.optimizer, self.sample_every = transformer, optimizer, sample_every
+        self.transformer, self.optimizer = transformer, optimizer
         self.parameters = list(parameters.values())
         self.order = Order(task.shapes, config.batch_size, config.accumulation, config.seed)
         average = lora.Average(self.parameters, config.ema) if config.ema else None
         self.state = State(parameters, optimizer, average)
         self.watch = Watch(config.spike)
         transformer.train()
-        self.model = world.joined(transformer)
+        self.model = world.joined(transformer, is_mixed=is_mixed)
         self.stopping = hands.work.graceful() if hands else None
         self._batches: Iterator[tuple[int, Drawn]] = iter(())
         self._losses: list[tuple[Drawn, Tensor]] = []
@@ -207,7 +211,9 @@ class Course:
         asked = self.hands.work.asked() if self.hands else []
         must_stop, asked = self.world.told((self.stopping is not None and self.stopping.is_set(), asked))
         is_due = is_last or step % self.config.checkpoint_every == 0
-        samples = is_last or "sample" in asked or bool(self.sample_every and step % self.sample_every == 0)
+        samples = (
+            is_last or "sample" in asked or bool(self.config.sample_every and step % self.config.sample_every == 0)
+        )
         if must_stop or is_due or samples or "save" in asked:
             self._look()  # A checkpoint is never made of a step that was not looked at.
             self._keep(step)
@@ -249,6 +255,7 @@ class Course:
             samples=tuple(shelf.samples(steps)),
             usage=tuple(Usage(sample=name, times=times) for name, times in counts),
             log=self.state.log,
+            planned=self.hands.planned,
         )
 
     def _keep(self, step: int) -> None:

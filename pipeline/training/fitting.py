@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
-from pipeline.training.planning import Setting, Speed
+from pipeline.schemas.training import Planned
+from pipeline.training.planning import Card, Setting, Speed
 
 GIB = 2**30
 
@@ -35,4 +36,12 @@ def remedy(setting: Setting, speed: Speed, plan: Callable[[Speed], Setting], use
         return f"{full}; nothing thriftier is left: {nothing}"
     if found.model_copy(update={"words": ""}) == setting.model_copy(update={"words": ""}):
         return f"{full}; end what else runs on the GPU, or lower batch_size, rank or the clips' size"
-    return f"{full}; set speed.max_memory_gb = {thrifty}, which would take {found.estimated_bytes / GIB:.1f} GiB: {found.words}"
+    would = f"{found.estimated_bytes / GIB:.1f} GiB: {found.words}"
+    return f"{full}; set speed.max_memory_gb = {thrifty}, which would take {would}"
+
+
+def planned(setting: Setting, card: Card) -> Planned:
+    """What is told of it."""
+    return Planned(
+        setting=setting.words, estimated_bytes=setting.estimated_bytes, card=card.name, card_bytes=card.total_bytes
+    )

@@ -65,17 +65,17 @@ class Training:
     clips: Sequence[Clip]
     held_out: Sequence[Clip]
     empty: Path
-    text_tokens: int
     transformer_config: Mapping[str, Any]
     load: Callable[[torch.dtype], Any]
 
 
-def train(training: Training, world: World, hands: Callable[[Setting], Hands] | None) -> Trained | None:
+def train(training: Training, world: World, hands: Callable[[Setting, Card], Hands] | None) -> Trained | None:
     """Train, and in the first process return what came of it. `hands` are the first process's, made when it is settled
     how the training fits the card.
     """
     config = training.config
-    setting = world.told(settled(training, Card.here(), config.speed))
+    card = Card.here()
+    setting = world.told(settled(training, card, config.speed))
     dtype = torch.float32 if setting.base == "fp32" else torch.bfloat16
     transformer = training.load(dtype)
     speed.prepare(transformer, setting)
@@ -89,10 +89,11 @@ def train(training: Training, world: World, hands: Callable[[Setting], Hands] | 
     optimizer = speed.optimizer(parameters.values(), setting, config.learning_rate, weight_decay=config.weight_decay)
     task = Objective(training, dtype, transformer.config.audio_in_channels)
     course = Course(
-        config, task, world, hands(setting) if hands else None,
+        config, task, world, hands(setting, card) if hands else None,
         transformer=transformer, parameters=parameters, optimizer=optimizer,
+        is_mixed=task.is_mixed,
     )  # fmt: skip
-    with fitting(setting, config.speed, partial(settled, training, Card.here())):
+    with fitting(setting, config.speed, partial(settled, training, card)):
         for step in course.steps():
             for batch in course.batches(step):
                 course.backward(batch, task.losses(course.model, batch))
@@ -122,8 +123,14 @@ def shapes(training: Training) -> list[SpeedShape]:
     """What the model will see, in tokens."""
     config = training.config
     joint = config.modalities == "video and audio"
-    found = {(clip.tokens, clip.audio_steps if joint else 1) for clip in (*training.clips, *training.held_out)}
-    return [SpeedShape(config.batch_size, *tokens, training.text_tokens) for tokens in sorted(found)]
+    found = {(clip.tokens, (joint and clip.audio_steps) or 1) for clip in (*training.clips, *training.held_out)}
+    text = len(loading.read(training.empty)["video"])
+    return [SpeedShape(config.batch_size, *tokens, text) for tokens in sorted(found)]
+
+
+def follow(training: Training, world: World) -> None:
+    """What the other processes do."""
+    train(training, world, None)
 
 
 class Objective:
@@ -138,14 +145,11 @@ class Objective:
         self.held_out = [clip.name for clip in held_out]
         self.shapes = [self.shape(clip) for clip in clips]
         self.tokens = [clip.tokens + (clip.audio_steps if self.joint else 0) for clip in clips]
+        self.is_mixed = self.joint and len({clip.audio is None for clip in clips}) > 1
         self._sigma = flow.sampler(config.sampler, config.shift)
-        if self.joint and (silent := [clip.name for clip in (*clips, *held_out) if clip.audio is None]):
-            raise ValueError(
-                f"{len(silent)} samples have no sound ({', '.join(silent[:5])}): set step3-ltx2-data.no_audio, "
-                'or modalities = "video"'
-            )
 
     def shape(self, clip: Clip) -> Shape:
+        """Without steps of sound, only the picture is trained on."""
         return clip.frames, clip.height, clip.width, clip.audio_steps if self.joint else 0, clip.fps
 
     # Batches.
@@ -188,8 +192,7 @@ class Objective:
             first = clip.height * clip.width
             found["video"][:first] = video_TC[:first]
             found["given_T"][:first] = 1
-        if self.joint:
-            assert clip.audio is not None
+        if self.joint and clip.audio is not None:
             audio_TC = loading.read(clip.audio)["latents"].float().transpose(0, 1).flatten(1)
             audio_noise_TC = torch.randn(audio_TC.shape, generator=generator)
             found["audio"] = flow.noised(audio_TC, audio_noise_TC, torch.tensor(audio_sigma))
@@ -213,12 +216,13 @@ class Objective:
         """
         tensors = batch.tensors
         frames, height, width, audio_steps, fps = batch.shape
+        joint = audio_steps > 0
         sigma_B1, audio_sigma_B1 = tensors["sigma"][:, None], tensors["audio_sigma"][:, None]
         given_BT = tensors.get("given_T")
         sigma_BT = sigma_B1 if given_BT is None else sigma_B1 * (1 - given_BT)
         video, audio = model(
             hidden_states=tensors["video"].to(self.dtype),
-            audio_hidden_states=tensors["audio"].to(self.dtype) if self.joint else self._silence(tensors["video"]),
+            audio_hidden_states=tensors["audio"].to(self.dtype) if joint else self._silence(tensors["video"]),
             encoder_hidden_states=tensors["text"],
             audio_encoder_hidden_states=tensors["audio_text"],
             timestep=sigma_BT * 1000,
@@ -229,12 +233,12 @@ class Objective:
             height=height,
             width=width,
             fps=fps,
-            audio_num_frames=audio_steps if self.joint else 1,
-            isolate_modalities=not self.joint,
+            audio_num_frames=audio_steps if joint else 1,
+            isolate_modalities=not joint,
             return_dict=False,
         )
         losses_B = flow.losses(video, tensors["target"], None if given_BT is None else 1 - given_BT)
-        return losses_B + flow.losses(audio, tensors["audio_target"]) if self.joint else losses_B
+        return losses_B + flow.losses(audio, tensors["audio_target"]) if joint else losses_B
 
     def _silence(self, like: Tensor) -> Tensor:
         """The model takes no video without sound: one token of it, which nothing of the video sees."""

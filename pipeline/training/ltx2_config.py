@@ -28,3 +28,4 @@ class Ltx2TrainingConfig(TrainingConfig):
     first_frame: float = Field(
         default=0.0, ge=0, le=1, description="Share of samples whose first frame is given, for image to video."
     )
+    sound_guidance: float = Field(default=7.0, ge=1, description="The same for the sound of samples.")

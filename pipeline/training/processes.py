@@ -60,8 +60,11 @@ class World:
         torch.distributed.broadcast_object_list(box, group=self.words)
         return box[0]
 
-    def joined(self, model: nn.Module) -> nn.Module:
-        """`model` with its gradients averaged over all processes. The frozen base is the same in each already."""
+    def joined(self, model: nn.Module, *, is_mixed: bool = False) -> nn.Module:
+        """`model` with its gradients averaged over all processes. The frozen base is the same in each already.
+
+        `is_mixed` says that some batches leave parameters out, which then have to be looked for each time.
+        """
         if self.size == 1:
             return model
         trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -69,6 +72,7 @@ class World:
         others = [name for name in tensors if name not in trained]
         # So that it does not send the base, some formats of which it cannot send.
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, others)  # type: ignore[no-untyped-call]
+        self.accelerator.ddp_handler.find_unused_parameters = is_mixed
         prepared: nn.Module = self.accelerator.prepare_model(model, device_placement=False)
         return prepared
 

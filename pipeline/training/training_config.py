@@ -16,7 +16,10 @@ class TrainingConfig(StepConfig, Foundation):
     """Both trainings' settings. Subclasses add their model's own, and may give other defaults."""
 
     OBSERVING: ClassVar[frozenset[str]] = frozenset(
-        {"gpus", "speed", "checkpoint_every", "holdout_sigmas", "spike", "sample_every", "prompts", "sample_prompts"}
+        {
+            *("gpus", "speed", "checkpoint_every", "holdout_sigmas", "spike"),
+            *("sample_every", "sample_clips", "prompts", "sample_seed", "sample_steps", "guidance", "sound_guidance"),
+        }
     )
     """Settings that change nothing of what is learnt: with others, training goes on from the same checkpoints."""
 
@@ -52,6 +55,14 @@ class TrainingConfig(StepConfig, Foundation):
     spike: float = Field(
         default=10.0, ge=0, description="Stop where the loss is so many times what is usual; 0: never."
     )
+    sample_every: int = Field(
+        default=250, ge=0, description="Steps between samples, videos of fixed prompts. 0: at first and at last only."
+    )
+    sample_clips: int = Field(default=2, ge=0, description="Captions of so many held-out clips are sampled.")
+    prompts: tuple[str, ...] = Field(default=(), description="More prompts to sample, of your own.")
+    sample_seed: int = Field(default=42, ge=0, description="Of the samples' noise: the same at every step.")
+    sample_steps: int = Field(default=30, ge=1, description="Denoising steps of a sample.")
+    guidance: float = Field(default=3.0, ge=1, description="How closely samples follow their prompts; 1: unguided.")
     speed: Speed = Field(default=Speed(), description="How it fits the card, and how fast it runs.")
 
     @model_validator(mode="after")
@@ -68,3 +79,7 @@ class TrainingConfig(StepConfig, Foundation):
         """The settings on which every step depends. How many steps there are is one where the learning rate falls."""
         left_out = self.OBSERVING | (set() if self.schedule != "constant" else {"steps"})
         return self.model_dump(mode="json", exclude=set(left_out))
+
+    def source_name(self) -> str:
+        """The base model, for people and for the LoRA's own words about itself."""
+        return self.model if self.profile == "full" else "tiny"

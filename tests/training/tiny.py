@@ -59,9 +59,7 @@ def training(folder: Path, clips=6, held_out=2, load=transformer, **changed) -> 
     shapes = [(2, 2, 3), (1, 2, 2)]
     made = [clip(folder, f"clip{number}", shapes[number % 3 == 2], number=number) for number in range(clips + held_out)]
     empty = clip(folder, "empty", number=99).text
-    return ltx2.Training(
-        config(**changed), made[:clips], made[clips:], empty, TEXT_TOKENS, dict(transformer().config), load
-    )
+    return ltx2.Training(config(**changed), made[:clips], made[clips:], empty, dict(transformer().config), load)
 
 
 def workspace(root: Path, step="step5-ltx2-train") -> Workspace:
@@ -72,7 +70,7 @@ def workspace(root: Path, step="step5-ltx2-train") -> Workspace:
 
 
 def hands(work: Workspace, asked: ltx2.Training, **more):
-    def make(setting):
+    def make(setting, card):
         def save(lora, step, path):
             export.save(path, lora, export.About(kind="ltx2", base="tiny", step=step))
 
