@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipeline import catalogue, dag, jobs
+from pipeline import catalogue, dag, forecast, gpus, jobs
 from pipeline.engine import explain, upkeep
 from pipeline.engine.explain import UnitStatus
 from pipeline.engine.plan import Node
 from pipeline.engine.run import Executor, LocalExecutor, Report, update
 from pipeline.engine.step import Device
+from pipeline.forecast import Forecast
 from pipeline.jobs import Job
 from pipeline.review.errors import LabelStudioError
 from pipeline.reviewing import (
@@ -34,6 +35,7 @@ __all__ = [
     "MENDABLE",
     "Adopted",
     "Desk",
+    "Forecast",
     "Job",
     "Link",
     "Show",
@@ -44,6 +46,7 @@ __all__ = [
     "invitation",
     "label_studio",
     "open_show",
+    "outlook",
     "pull",
     "push",
     "restore",
@@ -69,6 +72,12 @@ def status(show: Show) -> list[UnitStatus]:
     return explain.survey(show.plan())
 
 
+def outlook(show: Show) -> tuple[list[UnitStatus], Forecast]:
+    """The same, and what is left: time, with how far it may be off, and money."""
+    found = forecast.outlook(show)
+    return found.units, found.left()
+
+
 def run(
     show: Show,
     targets: Sequence[str] | None = None,
@@ -92,6 +101,9 @@ def run(
     nodes = what.nodes(targets, episodes)
     what.configs = catalogue.pinned(show, {step for step, _ in nodes})
     runs = runs or new_run_folder(show)
+    forecast.keep(show, what, nodes, runs)
+    price = show.settings.gpu_price_per_hour
+    told = {"gpu": gpus.name(), "gpu_price": "" if price is None else str(price)}
     slots: dict[Device, int] = {"cpu": show.settings.cpu_slots, "cuda": show.settings.cuda_slots}
 
     def go(executor: Executor) -> Report:
@@ -105,7 +117,7 @@ def run(
             runs=runs,
             services=show.services,
             limits={} if limit is None else dict.fromkeys(targets or what.steps, limit),
-            asked=jobs.asked(),
+            asked=jobs.asked() | told,
         )
 
     if executor is not None:

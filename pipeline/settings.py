@@ -30,6 +30,10 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="CPU jobs at once; all cores by default"
     )
     cuda_slots: int = Field(default=1, ge=1, description="GPU jobs at once on this machine")
+    gpu_price_per_hour: float | None = Field(
+        default=None, ge=0, description="what an hour of a GPU costs, for forecasts and the account of what was spent"
+    )
+    currency: str = Field(default="$", min_length=1, max_length=8, description="in which that price is")
     host: str = Field(default="127.0.0.1", description="address that the panel and Label Studio listen on")
     panel_port: int = Field(default=8501, ge=1, le=65535, description="the panel's port")
     label_studio_port: int = Field(

@@ -1,0 +1,367 @@
+"""What is left to do and what a change would cost: seconds with a range, and money, from what past runs took.
+
+An episode's length is the size of its work; a training's is its optimizer steps. Only times of the same step, on the
+same hardware and by the same model are taken; where there are none, the answer is that nothing was measured yet.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from statistics import mean, median
+
+from pipeline import gpus, measured
+from pipeline.engine import explain, plan
+from pipeline.engine.explain import UnitStatus
+from pipeline.engine.plan import SHOW, Node, Plan
+from pipeline.engine.step import StepConfig
+from pipeline.forecasting import Pace, Range, Truth, by_the_clock, pace, total, truth
+from pipeline.measured import Measured, who_works
+from pipeline.show import Show
+
+_TELLING = 0.05  # a job that took nearly all of its items from the memo tells no pace
+_HEADS = 12  # results of a step, at most, that stand in for runs whose events are gone
+_NEARLY = 0.1  # of its likely time, what is left of a job that takes longer than was foretold
+_BYTES_A_SECOND = 250_000.0  # of video, about, where no episode was cut yet; only their ratio matters then
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of one step: `units` to make, `left` seconds of its device, None where nothing was measured yet.
+
+    `kept` of `items` stand in the memo already, of units that were begun and not finished. `waiting` units may turn
+    out not to be needed: what they wait for may come out the same. `error` is how past forecasts fared.
+    """
+
+    step: str
+    device: str
+    units: int
+    waiting: int
+    left: Range | None
+    money: Range | None
+    kept: int
+    items: int
+    count: int
+    error: Truth | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is left: by step, of the GPU, and by the clock. `unmeasured` are the steps whose time nobody knows yet.
+
+    `gpu` is None where this machine has none, `money` also where no price is set.
+    """
+
+    steps: tuple[Left, ...]
+    gpu: Range | None
+    clock: Range | None
+    money: Range | None
+    unmeasured: tuple[str, ...]
+    error: Truth | None
+    currency: str
+
+    @property
+    def units(self) -> int:
+        return sum(each.units for each in self.steps)
+
+
+@dataclass(slots=True)
+class Outlook:
+    """A show as it stands, with all that was measured of it: what forecasts are made of."""
+
+    show: Show
+    plan: Plan
+    units: list[UnitStatus]
+    jobs: list[Measured]
+    lengths: dict[str, float]
+    _paces: dict[str, Pace | None] = field(default_factory=dict)
+    _last: dict[Node, Measured] = field(default_factory=dict)
+
+    @property
+    def hardware(self) -> str:
+        return gpus.name()
+
+    def left(self, nodes: Iterable[Node] | None = None) -> Forecast:
+        """What of `nodes` (default: everything) is left to make."""
+        wanted = set(nodes) if nodes is not None else None
+        units = [each for each in self.units if wanted is None or (each.step, each.unit) in wanted]
+        return self._forecast([each for each in units if each.state != "fresh"])
+
+    def range_of(self, unit: UnitStatus) -> Range | None:
+        """How long one unit takes, from now."""
+        found = self._pace(unit.step)
+        return None if found is None else total([(found, [self._size(unit)])])
+
+    def _forecast(self, units: Sequence[UnitStatus]) -> Forecast:
+        price = self.show.settings.gpu_price_per_hour
+        by_step: dict[str, list[UnitStatus]] = defaultdict(list)
+        for unit in units:
+            by_step[unit.step].append(unit)
+        steps = tuple(self._left(step, of, price) for step, of in by_step.items())
+        parts = {step: (found, [self._size(unit) for unit in of])
+                 for step, of in by_step.items() if (found := self._pace(step)) is not None}  # fmt: skip
+        on_gpu = [part for step, part in parts.items() if self.hardware and self.plan.device(step) == "cuda"]
+        gpu = total(on_gpu) if on_gpu else None
+        sizes = {step: dict(zip([unit.unit for unit in by_step[step]], part[1], strict=True))
+                 for step, part in parts.items()}  # fmt: skip
+        seconds = {
+            (unit.step, unit.unit): parts[unit.step][0].rate * sizes[unit.step][unit.unit]
+            for unit in units
+            if unit.step in parts
+        }
+        whole = total(parts.values())
+        slots: dict[str, int] = {"cpu": self.show.settings.cpu_slots, "cuda": self.show.settings.cuda_slots}
+        clock = by_the_clock(seconds, self.plan.needs, lambda node: self.plan.device(node[0]), slots)
+        return Forecast(
+            steps=steps,
+            gpu=gpu,
+            clock=whole.times(clock / whole.likely) if whole.likely else None,
+            money=gpu.times(price / 3600) if gpu is not None and price else None,
+            unmeasured=tuple(step for step in by_step if step not in parts),
+            error=truth(_foretold(self.jobs)),
+            currency=self.show.settings.currency,
+        )
+
+    def _left(self, step: str, of: Sequence[UnitStatus], price: float | None) -> Left:
+        found, device = self._pace(step), self.plan.device(step)
+        left = None if found is None else total([(found, [self._size(unit) for unit in of])])
+        begun = [job for unit in of if (job := self._begun(unit)) is not None and job.total]
+        is_paid = left is not None and price and device == "cuda" and self.hardware
+        return Left(
+            step=step,
+            device=device,
+            units=len(of),
+            waiting=sum(self._waits(unit) for unit in of),
+            left=left,
+            money=left.times(price / 3600) if left is not None and price and is_paid else None,
+            kept=sum(job.done for job in begun),
+            items=sum(job.total for job in begun),
+            count=found.count if found else 0,
+            error=truth(_foretold(job for job in self.jobs if job.step == step)),
+        )
+
+    def _waits(self, unit: UnitStatus) -> bool:
+        """Whether it stands, and is made anew only if what it reads comes out differently."""
+        return unit.state == "stale" and unit.store_path is not None and unit.why.startswith("waits for ")
+
+    def _begun(self, unit: UnitStatus) -> Measured | None:
+        """The last job that was to make just this and did not finish: what it kept is found again."""
+        node = unit.step, unit.unit
+        if not self._last:
+            self._last = {(job.step, job.unit): job for job in self.jobs if job.state != "stood"}
+        job = self._last.get(node)
+        if job is None or job.state == "done" or (recipe := self.plan.recipe(node)) is None:
+            return None
+        return job if job.name == plan.run_name(self.plan.show, node, recipe) else None
+
+    def _size(self, unit: UnitStatus) -> float:
+        """What is left of a unit, in its step's measure: seconds of video, or steps of training."""
+        begun = self._begun(unit)
+        if steps := self._training_steps(unit.step):
+            if begun is None:
+                return steps
+            return max(1.0, steps - (begun.at_step if unit.state == "running" else begun.reached))
+        size = self._length(unit.unit, len(self.lengths))
+        if begun is not None and begun.total:
+            size *= max(1 - begun.done / begun.total, _NEARLY if unit.state == "running" else 0.01)
+        return size
+
+    def _length(self, unit: str, episodes: int) -> float:
+        if unit == SHOW:
+            return episodes * mean(self.lengths.values()) if self.lengths else 1.0
+        return self.lengths.get(unit) or mean(self.lengths.values() or [1.0])
+
+    def _training_steps(self, step: str) -> float:
+        """How many optimizer steps a step's settings ask for; 0 for what is no training."""
+        steps = getattr(self.plan.configs[step], "steps", None)
+        return float(steps) if isinstance(steps, int) else 0.0
+
+    def _pace(self, step: str) -> Pace | None:
+        if step not in self._paces:
+            self._paces[step] = pace(self._times(step))
+        return self._paces[step]
+
+    def _times(self, step: str) -> list[tuple[float, float]]:
+        """(seconds, size) of past jobs of this step, on what it would run on now."""
+        hardware = self.hardware if self.plan.device(step) == "cuda" else ""
+        by = who_works(self.plan.configs[step].model_dump(mode="json"))
+        jobs = [job for job in self.jobs if job.step == step and job.hardware == hardware and job.by in ("", by)]
+        if self._training_steps(step):
+            return [(job.seconds, job.steps) for job in jobs if job.steps > 1]
+        found = [
+            (job.seconds, job.made * self._length(job.unit, job.episodes))
+            for job in jobs
+            if job.state == "done" and job.made > _TELLING
+        ]
+        # A store that came from elsewhere has results and no events; what made those of the GPU is not known.
+        return found or ([] if hardware else self._heads(step, by))
+
+    def _heads(self, step: str, by: str) -> list[tuple[float, float]]:
+        units = self.plan.units(self.plan.steps[step].per)[:_HEADS]
+        runs = [run for unit in units if (run := self.plan.store.head(step, unit)) is not None]
+        same = [run for run in runs if who_works(run.recipe["config"]) == by]
+        return [(run.seconds, self._length(run.unit, len(self.lengths))) for run in same]
+
+
+def outlook(show: Show, what: Plan | None = None, units: list[UnitStatus] | None = None) -> Outlook:
+    """All that forecasts of a show need; `units` are those of a survey of `what`, where one was made already."""
+    what = what or show.plan()
+    if units is None:
+        units = explain.survey(what)
+    return Outlook(show, what, units, measured.jobs(show.state / "runs"), lengths(show))
+
+
+def lengths(show: Show) -> dict[str, float]:
+    """Seconds of video by episode; of those that are not cut yet, judged by the size of their files."""
+    sizes = {name: path.stat().st_size for name, path in show.episodes().items()}
+    known = {
+        name: _seconds(show.store.object_path(run.output))
+        for name in sizes
+        if (run := show.store.head("step1-scenes", name)) is not None
+    }
+    rates = [sizes[name] / seconds for name, seconds in known.items() if seconds]
+    rate = median(rates) if rates else _BYTES_A_SECOND
+    return {name: known.get(name) or max(size / rate, 1.0) for name, size in sizes.items()}
+
+
+@lru_cache(maxsize=4096)
+def _seconds(scenes: Path) -> float:
+    """The length of the episode whose scenes lie there; only the one figure is wanted, so nothing is checked."""
+    return float(json.loads(scenes.read_bytes())["media"]["seconds"])
+
+
+def _foretold(jobs: Iterable[Measured]) -> list[tuple[Range, float]]:
+    return [(Range(*job.forecast), job.seconds) for job in jobs if job.forecast and job.state == "done"]
+
+
+def keep(show: Show, what: Plan, nodes: Sequence[Node], runs: Path) -> None:
+    """Write beside a run that begins what is foretold of its jobs, to be held against the truth."""
+    found = outlook(show, untouched(what))
+    wanted = set(nodes)
+    ranges = {
+        f"{unit.step}/{unit.unit}": [round(each, 3) for each in (range_.low, range_.likely, range_.high)]
+        for unit in found.units
+        if unit.state != "fresh" and (unit.step, unit.unit) in wanted and (range_ := found.range_of(unit))
+    }
+    runs.mkdir(parents=True, exist_ok=True)
+    (runs / measured.FORECAST).write_text(json.dumps(ranges))
+
+
+def untouched(what: Plan, configs: Mapping[str, StepConfig] | None = None) -> Plan:
+    """The same plan, or one of other settings, with nothing known but its sources: a survey leaves the first alone."""
+    outputs = {node: digest for node, digest in what.outputs.items() if node[0] in what.sources}
+    return replace(what, outputs=outputs, given_up=set(), configs=what.configs if configs is None else configs)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a change of settings would do. `stale` are fresh now and would not be; of those `follow` read what is made
+    anew, and are made anew only if that comes out differently. `revived` stood before and would again: the store has
+    them. `cost` is that of all of `stale`.
+    """
+
+    stale: tuple[Node, ...]
+    follow: tuple[Node, ...]
+    revived: tuple[Node, ...]
+    cost: Forecast
+    after: Outlook
+
+    @property
+    def episodes(self) -> int:
+        return len({unit for _, unit in self.stale if unit != SHOW})
+
+
+def change(now: Outlook, after: Show) -> Change:
+    """What it would do to a show if its settings were those of `after`. Nothing is saved, nothing runs."""
+    what = untouched(now.plan, after.configs())
+    units = explain.survey(what)
+    then = replace(now, show=after, plan=what, units=units, _paces={})
+    fresh = {(each.step, each.unit) for each in now.units if each.state == "fresh"}
+    left = {(each.step, each.unit): each for each in units if each.state != "fresh"}
+    stale = tuple(node for node in left if node in fresh)
+    return Change(
+        stale=stale,
+        follow=tuple(node for node in stale if left[node].why.startswith("waits for ")),
+        revived=tuple(node for each in units if (node := (each.step, each.unit)) not in left and node not in fresh),
+        cost=then.left(stale),
+        after=then,
+    )
+
+
+# In words
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `11 min`, `2 h 5 min`, `3 days 4 h`: no finer than a forecast is."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days {hours % 24} h"
+
+
+def amount(money: float, currency: str) -> str:
+    """`$0.40`, `€1,250.00`; a unit of letters stands behind: `0.40 CHF`."""
+    return f"{money:,.2f} {currency}" if currency.isalpha() else f"{currency}{money:,.2f}"
+
+
+def spread(of: Range) -> str:
+    """`8 to 15 min`, with one unit where both ends have the same."""
+    low, high = duration(of.low), duration(of.high)
+    number, _, unit = low.partition(" ")
+    same = unit == high.partition(" ")[2] and " " not in unit
+    return low if low == high else f"{number} to {high}" if same else f"{low} to {high}"
+
+
+def words(of: Forecast) -> str:
+    """One line: the time by the clock with its range, the GPU's part, money, and what nobody knows yet."""
+    if not of.units:
+        return "nothing is left to make"
+    parts = []
+    if of.clock is not None:
+        parts.append(f"about {duration(of.clock.likely)} left ({spread(of.clock)})")
+        if of.gpu is not None and of.gpu.likely:
+            parts.append(f"{duration(of.gpu.likely)} of it GPU steps")
+    if of.money is not None:
+        parts.append(amount(of.money.likely, of.currency))
+    if of.unmeasured:
+        parts.append(f"not measured yet: {', '.join(of.unmeasured)}")
+    return ", ".join(parts)
+
+
+def accuracy(of: Truth) -> str:
+    """How far past forecasts were off."""
+    return f"usually off by {100 * of.usually:.0f} %; {of.inside} of {of.count} were within their range"
+
+
+def of_change(found: Change) -> str:
+    """`makes 4 steps stale on 2 episodes, 11 min GPU, $0.40`."""
+    if not found.stale:
+        return "makes nothing stale" + (f"; {_units(found.revived)} stand again" if found.revived else "")
+    cost, where = found.cost, f" on {_count(found.episodes, 'episode')}" if found.episodes else ""
+    parts = [f"makes {_count(len({step for step, _ in found.stale}), 'step')} stale{where}"]
+    if cost.gpu is not None and cost.gpu.likely:
+        parts.append(f"{duration(cost.gpu.likely)} GPU")
+    elif cost.clock is not None:
+        parts.append(f"{duration(cost.clock.likely)} CPU")
+    if cost.money is not None:
+        parts.append(amount(cost.money.likely, cost.currency))
+    if cost.unmeasured:
+        parts.append(f"{', '.join(cost.unmeasured)} not measured yet")
+    return ", ".join(parts)
+
+
+def _units(nodes: Sequence[Node]) -> str:
+    return _count(len(nodes), "result")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

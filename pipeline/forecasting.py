@@ -1,0 +1,113 @@
+"""From times that were measured to times to come, with how far they may be off. Pure.
+
+Times of one step scatter by a factor rather than by seconds, so their logarithms are taken as normally distributed.
+With few measurements their spread is not known well: it is then taken to be nearer to `PRIOR_SPREAD`.
+"""
+
+import heapq
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, median
+from typing import TypeVar
+
+PRIOR_SPREAD = 0.35
+"""Standard deviation of log(seconds per size) before anything is known: two thirds lie within a factor of 1.4."""
+
+PRIOR_WEIGHT = 2.0
+"""As many measurements as that prior is worth."""
+
+LIKELY = 0.8
+"""The share of times that lie within a range."""
+
+_REACH = NormalDist().inv_cdf(0.5 + LIKELY / 2)
+_NEWEST = 20  # older measurements say less of the machine as it is now
+
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Seconds (or money), and between which bounds they lie in 8 of 10 cases."""
+
+    low: float
+    likely: float
+    high: float
+
+    def times(self, factor: float) -> "Range":
+        return Range(self.low * factor, self.likely * factor, self.high * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds for each unit of size, the middle of `count` measurements; `spread` is that of its logarithm."""
+
+    rate: float
+    spread: float
+    count: int
+
+
+def pace(measured: Iterable[tuple[float, float]]) -> Pace | None:
+    """The pace of (seconds, size) pairs, oldest first; None where nothing was measured."""
+    rates = [math.log(seconds / size) for seconds, size in measured if seconds > 0 and size > 0][-_NEWEST:]
+    if not rates:
+        return None
+    mean = sum(rates) / len(rates)
+    squares = sum((rate - mean) ** 2 for rate in rates)
+    variance = (PRIOR_WEIGHT * PRIOR_SPREAD**2 + squares) / (PRIOR_WEIGHT + len(rates) - 1)
+    return Pace(math.exp(mean), math.sqrt(variance), len(rates))
+
+
+def total(parts: Iterable[tuple[Pace, Sequence[float]]]) -> Range:
+    """The sum over sizes, each list with its own pace.
+
+    That a pace is not known well moves all its sizes together; what each of them scatters by evens out.
+    """
+    likely, variance = 0.0, 0.0
+    for of, sizes in parts:
+        seconds = [of.rate * size for size in sizes]
+        likely += sum(seconds)
+        together, alone = sum(seconds) ** 2 / of.count, sum(each**2 for each in seconds)
+        variance += of.spread**2 * (together + alone)
+    if likely <= 0:
+        return Range(0.0, 0.0, 0.0)
+    factor = math.exp(_REACH * math.sqrt(math.log1p(variance / likely**2)))
+    return Range(likely / factor, likely, likely * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """How forecasts fared: `usually` is the middle error as a share (0.2: off by a fifth, either way), `inside` of
+    `count` were within their range.
+    """
+
+    usually: float
+    inside: int
+    count: int
+
+
+def truth(found: Iterable[tuple[Range, float]]) -> Truth | None:
+    """Forecasts beside what it took; None without any."""
+    pairs = [(range_, seconds) for range_, seconds in found if range_.likely > 0 and seconds > 0]
+    if not pairs:
+        return None
+    errors = [max(seconds / range_.likely, range_.likely / seconds) - 1 for range_, seconds in pairs]
+    inside = sum(range_.low <= seconds <= range_.high for range_, seconds in pairs)
+    return Truth(median(errors), inside, len(pairs))
+
+
+def by_the_clock(
+    seconds: Mapping[T, float],
+    needs: Callable[[T], Iterable[T]],
+    device: Callable[[T], str],
+    slots: Mapping[str, int],
+) -> float:
+    """Seconds until all are made when as many run at once as there are slots; those needed stand before their users."""
+    free = {name: [0.0] * count for name, count in slots.items()}
+    ends: dict[T, float] = {}
+    for node, takes in seconds.items():
+        ready = max((ends[need] for need in needs(node) if need in ends), default=0.0)
+        begin = max(ready, heapq.heappop(free[device(node)]))
+        ends[node] = begin + takes
+        heapq.heappush(free[device(node)], ends[node])
+    return max(ends.values(), default=0.0)
