@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +13,9 @@ from pipeline.media import audio, video
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from pipeline.engine.work import Workspace
+    from pipeline.schemas.datasets import Sample
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,6 +37,15 @@ def pictures(path: Path, name: str, num_frames: int, size: tuple[int, int]) -> N
     if len(found) != num_frames:
         raise ValueError(f"{name} has {len(found)} frames where its dataset says {num_frames}: {REMEDY}")
     return np.stack(found)
+
+
+def pictures_ahead(work: Workspace, batches: Sequence[Sequence[Sample]]) -> Iterator[list[NDArray[np.uint8]]]:
+    """The `pictures` of each sample of each batch."""
+
+    def read(batch: Sequence[Sample]) -> list[NDArray[np.uint8]]:
+        return [pictures(work.open(s.video), s.video.name, s.num_frames, (s.width, s.height)) for s in batch]
+
+    return read_ahead(batches, read)
 
 
 def wave(path: Path, rate: int, samples: int) -> NDArray[np.float32] | None:

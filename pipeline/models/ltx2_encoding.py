@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.engine.records import File, Record
 from pipeline.engine.work import Workspace
 from pipeline.models import ltx2, ltx2_layout
+from pipeline.models.material import batches as batches_of
+from pipeline.models.material import stem
 from pipeline.models.memory import in_halves
 from pipeline.schemas.datasets import Sample
 from pipeline.schemas.training import RoundTrip
@@ -87,7 +88,7 @@ class Encoding:
 
         def make(indexes: Sequence[int]) -> Iterator[Picture]:
             self.work.log(f"encoding the pictures of {len(indexes)} clips")
-            batches = list(_batches([samples[index] for index in indexes], batch))
+            batches = list(batches_of([samples[index] for index in indexes], batch))
             with ltx2.video_encoder(self.folder(), self._device()) as encode:
                 for together, found in zip(batches, read(batches), strict=True):
                     latents = in_halves(encode, torch.from_numpy(np.stack(found)))
@@ -105,7 +106,7 @@ class Encoding:
 
         def make(indexes: Sequence[int]) -> Iterator[Sound]:
             self.work.log(f"encoding the sound of {len(indexes)} clips")
-            batches = list(_batches([samples[index] for index in indexes], batch))
+            batches = list(batches_of([samples[index] for index in indexes], batch))
             with ltx2.audio_encoder(self.folder(), self._device()) as audio:
                 for found in read(batches, audio.rate):
                     waves = [each for each in found if each is not None]
@@ -162,24 +163,3 @@ class Encoding:
         if self.base.profile == "full":
             self.work.log("there is no GPU here: the CPU does it, which takes very long")
         return "cpu"
-
-
-def stem(sample: Sample) -> str:
-    """A sample's name in the trainer's layout: its video's, without the suffix."""
-    return sample.video.name.removesuffix(".mp4")
-
-
-def in_batches(samples: Iterable[Sample]) -> list[Sample]:
-    """Those of one shape beside each other, so that they make whole batches."""
-    return sorted(samples, key=lambda sample: (_shape(sample), sample.video.name))
-
-
-def _shape(sample: Sample) -> tuple[int, int, int, float]:
-    return sample.num_frames, sample.height, sample.width, sample.fps
-
-
-def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    for _, group in groupby(samples, key=_shape):
-        alike = list(group)
-        for start in range(0, len(alike), size):
-            yield alike[start : start + size]

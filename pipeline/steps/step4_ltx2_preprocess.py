@@ -5,6 +5,7 @@ captions behind the connectors, for ours. Components are loaded one after anothe
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -12,11 +13,12 @@ from pydantic import Field
 from pipeline.engine.records import File
 from pipeline.engine.step import StepConfig, step
 from pipeline.engine.work import Workspace
-from pipeline.media.reading import pictures, read_ahead, wave
-from pipeline.models import ltx2_encoding, tiny_ltx2
+from pipeline.media.reading import pictures_ahead, read_ahead, wave
+from pipeline.models import tiny_ltx2
 from pipeline.models.foundation import folder_of
 from pipeline.models.ltx2 import PREPROCESSING
-from pipeline.models.ltx2_encoding import Encoding, Picture, Sound, Text, stem
+from pipeline.models.ltx2_encoding import Encoding, Picture, Sound, Text
+from pipeline.models.material import in_batches, prompt, stem
 from pipeline.schemas.datasets import Account, Ltx2Dataset, Sample
 from pipeline.schemas.training import Ltx2Encoded, Ltx2Precomputed
 from pipeline.schemas.weights import Foundation
@@ -40,14 +42,14 @@ class Config(StepConfig, Foundation):
 
 @step(version=1, per="show", device="cuda")
 def run(config: Config, work: Workspace, *, step3_ltx2_data: Ltx2Dataset) -> Ltx2Precomputed:
-    samples = ltx2_encoding.in_batches(step3_ltx2_data.samples)
+    samples = in_batches(step3_ltx2_data.samples)
     prompts = [prompt(sample.caption, step3_ltx2_data.trigger) for sample in samples]
     encoding = Encoding(work, config, lambda: folder_of(config, work, tiny_ltx2.build, PREPROCESSING))
     # Largest first: a card on which the text encoder fits takes all the rest.
     *texts, empty = encoding.texts([*prompts, ""], config.text_batch)
-    seen = encoding.pictures(samples, config.video_batch, lambda batches: _pictures(work, batches))
+    seen = encoding.pictures(samples, config.video_batch, partial(pictures_ahead, work))
     heard = encoding.sounds(samples, config.audio_batch, lambda batches, rate: _waves(work, batches, rate))
-    checks = encoding.checks(samples, seen, config.check, lambda batches: _pictures(work, batches))
+    checks = encoding.checks(samples, seen, config.check, partial(pictures_ahead, work))
     encoded = [_encoded(*each) for each in zip(samples, prompts, texts, seen, heard, strict=True)]
     silent = [sample for sample, sound in zip(samples, heard, strict=True) if sound.latents is None]
     work.report(samples=len(encoded), without_sound=len(silent), captions_cut=sum(text.cut_off > 0 for text in texts))
@@ -60,12 +62,6 @@ def run(config: Config, work: Workspace, *, step3_ltx2_data: Ltx2Dataset) -> Ltx
         empty=_named(empty.connected, "empty.safetensors"),
         checks=tuple(checks),
     )
-
-
-def prompt(caption: str, trigger: str) -> str:
-    """The caption with the trigger in front, once; a word that merely begins like it is not it."""
-    said = caption.startswith(trigger) and not caption.removeprefix(trigger)[:1].isalnum()
-    return caption if not trigger or said else f"{trigger} {caption}"
 
 
 def _encoded(sample: Sample, caption: str, text: Text, picture: Picture, sound: Sound) -> Ltx2Encoded:
@@ -88,13 +84,6 @@ def _encoded(sample: Sample, caption: str, text: Text, picture: Picture, sound: 
 def _named(file: File, name: str) -> File:
     """An item's file by its sample's name; two samples may share one item."""
     return file.model_copy(update={"name": name})
-
-
-def _pictures(work: Workspace, batches: Sequence[Sequence[Sample]]) -> "Iterator[list[NDArray[np.uint8]]]":
-    def read(batch: Sequence[Sample]) -> "list[NDArray[np.uint8]]":
-        return [pictures(work.open(s.video), s.video.name, s.num_frames, (s.width, s.height)) for s in batch]
-
-    return read_ahead(batches, read)
 
 
 def _waves(
