@@ -33,3 +33,13 @@ def real_media() -> Path:
     if not REAL.is_dir():
         pytest.skip(f"no media at {REAL}")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def tiny_ltx2(tmp_path_factory) -> Path:
+    """The small random LTX-2 in diffusers' layout, as `profile = "tiny"` makes it; to read only."""
+    from pipeline.models import tiny_ltx2
+
+    folder = tmp_path_factory.mktemp("tiny-ltx2")
+    tiny_ltx2.build(folder)
+    return folder

@@ -36,7 +36,7 @@ def folder_of(base: Foundation, work: Workspace, tiny: Build, wanted: Collection
 
 def components(repository: str, revision: str) -> list[str]:
     """All components of a model on the hub."""
-    return _listed(hub.pipeline_of(repository, revision, ()))
+    return listed(hub.pipeline_of(repository, revision, ()))
 
 
 def _own(name: str, folder: Path, wanted: Collection[str]) -> Path:
@@ -47,12 +47,12 @@ def _own(name: str, folder: Path, wanted: Collection[str]) -> Path:
             f"model {name!r}: there is no {hub.INDEX} in {folder}; name a folder in diffusers' layout, with one folder "
             "for each component (Lightricks' and Wan's single files are not read)"
         )
-    if missing := hub.lacking(folder, wanted or _listed(folder)):
+    if missing := hub.lacking(folder, wanted or listed(folder)):
         raise ValueError(f"model {name!r}: {folder} lacks {missing}, or their weights are not whole: copy them again")
     return folder
 
 
-def _listed(folder: Path) -> list[str]:
+def listed(folder: Path) -> list[str]:
     """The components that model_index.json names: `"vae": ["diffusers", "AutoencoderKL"]`; [null, null] is none."""
     index = json.loads((folder / hub.INDEX).read_text(encoding="utf-8"))
     return [name for name, each in index.items() if isinstance(each, list) and len(each) == 2 and each[0]]

@@ -74,7 +74,7 @@ def text_encoder(folder: Path, device: str) -> Iterator[EmbedTexts]:
 
     @torch.inference_mode()
     def embed(texts: Sequence[str]) -> list[Embedded]:
-        rows = [tokenizer(text.strip(), add_special_tokens=True).input_ids for text in texts]
+        rows = [tokenizer(text.strip(), add_special_tokens=True, verbose=False).input_ids for text in texts]
         ids_BL, mask_BL = _padded([row[:TEXT_TOKENS] for row in rows], tokenizer.pad_token_id)
         places_BL = torch.arange(TEXT_TOKENS - ids_BL.shape[1], TEXT_TOKENS).expand_as(ids_BL)
         # The language model's head, a quarter of a million words for each token, is not asked.

@@ -84,14 +84,18 @@ def _connectors() -> Any:
 
 
 def _tokenizer() -> Any:
-    """Characters, and bytes for all others: every text has tokens, and other words have other ones."""
+    """Characters, and bytes for all others, behind Gemma's `<bos>`: no words are one token, other words other ones."""
+    from tokenizers.processors import TemplateProcessing
     from transformers import GemmaTokenizer
 
     special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
     pieces = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *(chr(code) for code in range(33, 127))]
-    return GemmaTokenizer(
+    tokenizer = GemmaTokenizer(
         vocab={piece: index for index, piece in enumerate(pieces)}, merges=[], model_max_length=TEXT_TOKENS
     )
+    first = (tokenizer.bos_token, tokenizer.bos_token_id)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"{first[0]} $A", special_tokens=[first])
+    return tokenizer
 
 
 def _text_encoder(tokenizer: Any) -> Any:
