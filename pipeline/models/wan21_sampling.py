@@ -41,8 +41,8 @@ def sample(
 
     `prompt_LD` and `empty_LD` (no words, for guidance) are UMT5's embeddings of L tokens and D channels, without
     padding. `folder` holds the model in diffusers' layout. Sides are multiples of 16 pixels, frames 4n + 1; a guidance
-    of 1 is none. No random stream but its own is drawn from; the transformer is left as it was found, off compilation, for
-    sizes that training does not know would be compiled each time.
+    of 1 is none. No random stream but its own is drawn from; the transformer is left as it was found, off compilation,
+    for sizes that training does not know would be compiled each time.
     """
     import torch
     from diffusers import UniPCMultistepScheduler, WanPipeline

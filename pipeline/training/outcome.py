@@ -9,8 +9,8 @@ from torch import Tensor
 from pipeline.engine import fingerprint
 from pipeline.engine.records import File
 from pipeline.engine.work import Workspace
-from pipeline.schemas.training import Lora, Sampled
-from pipeline.training import export
+from pipeline.schemas.training import Lora, Metric, Sampled
+from pipeline.training import export, model_card, trackers
 from pipeline.training.checkpoints import Shelf
 from pipeline.training.course import Hands, Trained
 from pipeline.training.fitting import planned
@@ -70,6 +70,17 @@ def lora_of(work: Workspace, kind: export.Kind, config: TrainingConfig, trigger:
         best_step=best.step, samples=len(times), used_at_least=min(times), used_at_most=max(times),
         never_used=times.count(0),
     )  # fmt: skip
+    card = model_card.card(
+        export.read_about(work.open(best.weights)),
+        file=name,
+        rank=config.rank,
+        steps=config.steps,
+        usage=trained.usage,
+        holdout=trained.holdout,
+        planned=trained.planned,
+    )
+    events = work.scratch / "events"
+    trackers.tensorboard(events, [Metric.model_validate_json(line) for line in trained.log], trained.holdout)
     return Lora(
         model=kind,
         base=config.source_name(),
@@ -79,12 +90,13 @@ def lora_of(work: Workspace, kind: export.Kind, config: TrainingConfig, trigger:
         steps=config.steps,
         best_step=best.step,
         weights=best.weights.model_copy(update={"name": name}),
-        card=_text(work, "README.md", f"LoRA of {config.source_name()}, {best.step} steps\n"),
+        card=_text(work, "README.md", card),
         log=_text(work, "training.jsonl", "".join(f"{line}\n" for line in trained.log)),
         checkpoints=trained.checkpoints,
         holdout=trained.holdout,
         samples=trained.samples,
         usage=trained.usage,
+        tensorboard=(work.keep(events, trackers.EVENTS),),
         planned=trained.planned,
     )
 
