@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pipeline.models.memory import free
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 TEXT_TOKENS = 512
 """What the transformer is given of each text, padded with zeros that it attends to (Wan2.1 wan/modules/t5.py)."""
 
-COMPONENTS = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
+LATENT_CHANNELS = 16
+
+ENCODING = ("tokenizer", "text_encoder", "vae")
+"""Components that captions and clips are encoded with."""
 
 SIZES = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers or Wan-AI/Wan2.1-T2V-14B-Diffusers"
 
@@ -40,24 +44,41 @@ EncodeVideo: TypeAlias = "Callable[[Tensor], Tensor]"
 
 
 def check(folder: Path, name: str) -> None:
-    """Raise ValueError where the model in `folder`, which people call `name`, is not Wan2.1 text-to-video."""
-    try:
-        index = json.loads((folder / "model_index.json").read_text())
-        transformer = json.loads((folder / "transformer" / "config.json").read_text())
-    except OSError as error:
-        raise ValueError(
-            f"{name} has no {Path(error.filename).relative_to(folder)}: give a model in diffusers' layout, e.g. {SIZES}"
-        ) from error
-    found = transformer.get("_class_name")
-    if transformer.get("image_dim") or transformer.get("in_channels", 16) != 16:
-        problem = f"starts from a picture (its transformer takes {transformer.get('in_channels', 16)} channels)"
-    elif index.get("transformer_2", (None,))[0] or index.get("expand_timesteps"):
+    """Raise ValueError where the model in `folder`, which people call `name`, is not Wan2.1 text-to-video.
+
+    `model_index.json` says nearly all, so that nothing large is downloaded of a model that is refused.
+    """
+    index = _read(folder / "model_index.json", name)
+    kind, transformer = index.get("_class_name"), (index.get("transformer") or (None, None))[1]
+    config = folder / "transformer" / "config.json"
+    channels = _read(config, name).get("in_channels", LATENT_CHANNELS) if config.is_file() else LATENT_CHANNELS
+    if kind == "WanImageToVideoPipeline" or channels != LATENT_CHANNELS:
+        problem = "makes video from pictures"
+    elif (index.get("transformer_2") or (None,))[0] or index.get("expand_timesteps"):
         problem = "is a Wan2.2"
-    elif found != "WanTransformer3DModel":
-        problem = f"has a {found}"
+    elif (kind, transformer) != ("WanPipeline", "WanTransformer3DModel"):
+        problem = f"is a {kind} of {transformer}"
     else:
         return
-    raise ValueError(f"{name} {problem}; this trains Wan2.1 text-to-video: set `model` to {SIZES}")
+    raise ValueError(f"{name} {problem}, and this trains Wan2.1 text-to-video only: set `model` to {SIZES}")
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name}: {path} cannot be read ({error}); set `model` to {SIZES}") from error
+    return found
+
+
+def transformer_config(folder: Path) -> dict[str, Any]:
+    """What decides the transformer's size and shapes, by diffusers' names."""
+    return dict(_diffusers().WanTransformer3DModel.load_config(folder, subfolder="transformer"))
+
+
+def transformer(folder: Path, dtype: torch.dtype) -> Any:
+    """The transformer on the CPU; norms, modulation and the embedding of time stay in fp32 whatever `dtype` is."""
+    return _diffusers().WanTransformer3DModel.from_pretrained(folder, subfolder="transformer", dtype=dtype)
 
 
 @contextmanager
@@ -137,10 +158,15 @@ def _vae(folder: Path, device: str) -> tuple[Any, Tensor, Tensor]:
     """The VAE, and of each latent channel the mean and the deviation that its training data had."""
     import torch
 
-    diffusers: Any = importlib.import_module("diffusers")  # It says nothing of its types.
-    vae = diffusers.AutoencoderKLWan.from_pretrained(folder, subfolder="vae", dtype=torch.float32).to(device).eval()
+    vae = _diffusers().AutoencoderKLWan.from_pretrained(folder, subfolder="vae", dtype=torch.float32)
+    vae.to(device).eval()
     mean_C111, std_C111 = (
         torch.tensor(numbers, device=device).view(-1, 1, 1, 1)
         for numbers in (vae.config.latents_mean, vae.config.latents_std)
     )
     return vae, mean_C111, std_C111
+
+
+def _diffusers() -> Any:
+    """It says nothing of its types."""
+    return importlib.import_module("diffusers")

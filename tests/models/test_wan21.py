@@ -22,7 +22,7 @@ def test_the_tiny_model_is_the_same_every_time(folder, tmp_path):
     torch.manual_seed(7)
     tiny_wan21.build(tmp_path)
     made = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.parts[0] for path in made} == {*wan21.COMPONENTS, "model_index.json"}
+    assert {path.parts[0] for path in made} == {*wan21.ENCODING, "transformer", "scheduler", "model_index.json"}
     assert all((tmp_path / path).read_bytes() == (folder / path).read_bytes() for path in made)
 
 
@@ -87,18 +87,21 @@ def test_a_freed_component_cannot_be_used(folder):
 
 
 def test_other_models_are_refused_with_what_to_choose(folder, tmp_path):
-    def refused(transformer: dict, index: dict) -> str:
-        (tmp_path / "transformer").mkdir(exist_ok=True)
-        (tmp_path / "transformer" / "config.json").write_text(json.dumps(transformer))
-        (tmp_path / "model_index.json").write_text(json.dumps(index))
-        with pytest.raises(ValueError, match=r"set `model` to Wan-AI/Wan2\.1-T2V-1\.3B-Diffusers") as error:
+    true = json.loads((folder / "model_index.json").read_text())
+
+    def refused(**changed) -> str:
+        (tmp_path / "model_index.json").write_text(json.dumps({**true, **changed}))
+        with pytest.raises(ValueError, match=r"set `model` to Wan-AI/Wan2\.1-T2V-1\.3B-Diffusers or") as error:
             wan21.check(tmp_path, "some/model")
         return str(error.value)
 
-    wan = {"_class_name": "WanTransformer3DModel", "in_channels": 16}
-    assert "starts from a picture (its transformer takes 36 channels)" in refused({**wan, "in_channels": 36}, {})
-    assert "is a Wan2.2" in refused(wan, {"transformer_2": ["diffusers", "WanTransformer3DModel"]})
-    assert "has a WanVACETransformer3DModel" in refused({"_class_name": "WanVACETransformer3DModel"}, {})
+    assert "makes video from pictures" in refused(_class_name="WanImageToVideoPipeline")
+    assert "is a Wan2.2" in refused(transformer_2=["diffusers", "WanTransformer3DModel"])
+    assert "is a Wan2.2" in refused(expand_timesteps=True)
+    assert "is a WanVACEPipeline" in refused(_class_name="WanVACEPipeline")
+    (tmp_path / "transformer").mkdir()
+    (tmp_path / "transformer" / "config.json").write_text(json.dumps({"in_channels": 36}))
+    assert "makes video from pictures" in refused()
     wan21.check(folder, "tiny")
-    with pytest.raises(ValueError, match=r"empty has no model_index\.json: give a model in diffusers' layout"):
+    with pytest.raises(ValueError, match="cannot be read"):
         wan21.check(tmp_path / "none", "empty")
