@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import audit_command, control, model_commands, panel_commands, review_commands
+from pipeline import audit_command, control, lora_commands, model_commands, panel_commands, review_commands
 from pipeline.commandline import HERE, ShowOption, people
 from pipeline.engine.run import Report
 from pipeline.printing import bars, err, line, markdown, out, table
@@ -31,6 +31,7 @@ app.add_typer(store_app, name="store")
 app.add_typer(review_commands.app, name="review")
 app.command()(audit_command.audit)
 app.add_typer(model_commands.app, name="models")
+app.add_typer(lora_commands.app, name="lora")
 app.add_typer(panel_commands.app, name="panel")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
