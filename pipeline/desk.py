@@ -5,14 +5,18 @@ a log that only ever grows, and part of a new snapshot; `dailies run` then makes
 push shows the reviewers what was settled.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import standing
+from pipeline.indexes import kept
 from pipeline.review import desk, fixes, flags, glossary_lines
 from pipeline.review.accounts import age
 from pipeline.review.glossary_lines import Offer
+from pipeline.schemas.captions import ReviewDecision
 from pipeline.schemas.edits import BatchEdit, EditPlace
 from pipeline.schemas.story import UNKNOWN
 from pipeline.show import Show
@@ -21,8 +25,11 @@ from pipeline.standing import Edit, Group, Now, Place
 __all__ = [
     "Edit", "Group", "Offer", "Place", "accept", "answered", "change_speaker", "edits_made", "flagged", "glossary",
     "preview_replace", "preview_speaker", "refuse", "replace", "send_back", "speakers", "suggestions", "undo",
-    "write_glossary",
+    "waiting", "write_glossary",
 ]  # fmt: skip
+
+FORMAT = 1
+"""Raise it when `waiting` would count something else of the same show."""
 
 
 # Fix once
@@ -45,6 +52,24 @@ def suggestions(show: Show) -> list[Group]:
         )
         for group in now.groups
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much the lead can settle here: places that an answer settles too, and lines for the bible."""
+
+    places: int
+    lines: int
+
+
+def waiting(show: Show) -> Waiting:
+    """The counts alone, kept on disk: a page that shows them reads no records. Raises ValueError as all here does."""
+
+    def count() -> Waiting:
+        return Waiting(sum(len(group.suggestions) for group in standing.now(show).groups), len(glossary(show)))
+
+    bible = _bible_path(show).read_text(encoding="utf-8")
+    return kept(show.store, "waiting", [FORMAT, standing.stamp(show), bible], Waiting, count)
 
 
 def accept(show: Show, group_id: str, places: Collection[str] | None, by: str) -> Edit:
@@ -191,9 +216,11 @@ def flagged(show: Show) -> dict[str, tuple[str, ...]]:
     """The keys of tasks by why they may need a look: doubts, marks, notes, reviewers' flags, second looks."""
     now = standing.now(show)
     found: dict[str, list[str]] = {}
+    ours: dict[str, list[ReviewDecision]] = defaultdict(list)
+    for decision in now.decisions:
+        ours[decision.episode].append(decision)
     for episode, machine in now.machines.items():
-        ours = [decision for decision in now.decisions if decision.episode == episode]
-        for why, key in flags.flagged(machine, ours, now.standing[episode]):
+        for why, key in flags.flagged(machine, ours[episode], now.standing[episode]):
             found.setdefault(why, []).append(key)
     return {why: tuple(dict.fromkeys(keys)) for why, keys in sorted(found.items())}
 

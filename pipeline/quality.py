@@ -14,6 +14,7 @@ from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW
 from pipeline.engine.records import Record
 from pipeline.engine.store import Run, Store
+from pipeline.indexes import kept
 from pipeline.review import judged as judging
 from pipeline.review import measures, pace, trust
 from pipeline.review.estimate import Estimate, Range, estimate
@@ -37,11 +38,14 @@ from pipeline.show import Show
 
 __all__ = [
     "Bin", "Calibration", "Captioned", "Correction", "Doubted", "Estimate", "Heard", "Person", "Progress", "Quality",
-    "Range", "Share", "measure", "stamp",
+    "Range", "Share", "figures", "measure", "stamp",
 ]  # fmt: skip
 
 _BASE, _SETTLED, _CAPTION = "step2-transcript-base", "step2-transcript-disambiguate", "step2-caption"
 _READ = ("step1-scenes", "step2-bible", _SETTLED, _CAPTION, "step2-reviewed")
+
+FORMAT = 1
+"""Raise it when `measure` would say something else of the same show."""
 
 GONE = "a version that is gone"
 """What made the lines that an answer is to, where no run that is kept has them."""
@@ -78,6 +82,11 @@ def stamp(show: Show) -> str:
             if step.name in _READ and run.exists():
                 heads[f"{step.name} {unit}"] = run.read_text()
     return fingerprint.of_value("quality", [show.latest_snapshot() or "", heads])
+
+
+def figures(show: Show) -> Quality:
+    """What `measure` says; counted once for each pull, and kept on disk."""
+    return kept(show.store, "quality", [FORMAT, stamp(show)], Quality, lambda: measure(show))
 
 
 def measure(show: Show) -> Quality:

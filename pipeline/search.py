@@ -63,6 +63,17 @@ def search(show: Show, query: Query) -> list[Hit]:
     return found(_entries(_Held(timelines.timelines(show), timelines.outcome(show))), query)
 
 
+def page(show: Show, query: Query, number: int, length: int) -> tuple[int, list[Hit]]:
+    """How many clips fit, and those on page `number` (from 1) of `length` each."""
+    hits = search(show, query)
+    return len(hits), hits[(number - 1) * length : number * length]
+
+
+def any_clips(show: Show) -> bool:
+    """Whether any episode was cut into clips; reads no index."""
+    return bool(timelines.outputs(show, [timelines.SCENES], show.episodes()))
+
+
 class _Held:
     """Indexes as an argument of a cache: they are the same ones while nothing new stands, and too large to compare."""
 

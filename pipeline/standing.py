@@ -131,6 +131,15 @@ class Now:
 
 def now(show: Show) -> Now:
     """What stands of `show`. Raises ValueError where the bible was never read."""
+    return _loaded(*_made_of(show))
+
+
+def stamp(show: Show) -> list[str]:
+    """While it is the same, `now` is. Raises ValueError as `now` does."""
+    return [str(each) for each in _made_of(show)[1:]]
+
+
+def _made_of(show: Show) -> tuple[Path, tuple[tuple[Node, Digest], ...], Digest | None, int, float, Policy]:
     nodes = [(step, episode) for step in _STEPS for episode in show.episodes()]
     heads = {node: show.store.head(*node) for node in (*nodes, ("step2-bible", SHOW), ("step2-voices", SHOW))}
     digests = tuple((node, run.output) for node, run in heads.items() if run)
@@ -139,7 +148,7 @@ def now(show: Show) -> Now:
     config = show.configs()["step2-reviewed"]
     assert isinstance(config, step2_reviewed.Config)
     edits = len(show.edits())
-    return _loaded(show.store.root, digests, show.latest_snapshot(), edits, config.sure_enough, config.policy)
+    return show.store.root, digests, show.latest_snapshot(), edits, config.sure_enough, config.policy
 
 
 @lru_cache(maxsize=2)

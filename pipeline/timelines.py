@@ -10,9 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import ValidationError
-
-from pipeline.engine import fingerprint
+from pipeline import indexes
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW
 from pipeline.engine.records import File, Record
@@ -192,19 +190,7 @@ def _bible(root: Path, made: Digest) -> Bible:
 
 def kept(root: Path, name: str, made: Sequence[Digest | None], kind: type[R], build: Callable[[], R]) -> R:
     """The index of these outputs; built and written down where it is not there, or is not whole."""
-    key = fingerprint.of_value("index", [FORMAT, kind.__name__, *(digest or "" for digest in made)])
-    folder = root / "index" / name
-    path = folder / f"{key}.json"
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):
-        built = build()
-    older = list(folder.glob("*.json"))
-    Store(root).replace(path, built.model_dump_json().encode())
-    for each in older:  # Of outputs that stand no more.
-        if each != path:
-            each.unlink(missing_ok=True)
-    return built
+    return indexes.kept(Store(root), name, [FORMAT, *(digest or "" for digest in made)], kind, build)
 
 
 def _laid(

@@ -6,25 +6,38 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import marks, media, sheet, shell
-from pipeline import search
+from app import desk, marks, media, sheet, shell
 from pipeline.control import Show
 from pipeline.schemas.story import UNKNOWN
 from pipeline.search import Doubts, Hit, Query, State
 
 PAGE = 24
 KEY = "sheet"
+NUMBER = "found-page"
 DOUBTS = {"": "Any line", "any": "Doubted", "text": "Words doubted", "speaker": "Speaker doubted"}
 REVIEWED = {"": "Reviewed or not", "yes": "Reviewed", "no": "Not reviewed"}
 
 
 def part(show: Show, names: Mapping[str, str], open_: Callable[[str, float], None]) -> None:
     query = asked(names)
-    hits = search.search(show, query)
+    if query == Query():  # A long show is read for nobody who has not asked anything yet.
+        shell.nothing(
+            "What are you looking for?",
+            "Words that are said or written, who speaks, who is seen, what is doubted, what people reviewed.",
+            ":material/search:",
+        )
+        return
+    wanted = int(st.session_state.get(NUMBER) or 1)
+    with st.skeleton(height=200):
+        total, shown = desk.found(show, query, wanted, PAGE)
+        if not shown and total:  # Another search had more pages.
+            st.session_state.pop(NUMBER, None)
+            total, shown = desk.found(show, query, 1, PAGE)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{marks.count(len(hits), 'clip')}**")
-        page = st.pagination(-(-len(hits) // PAGE), key="found-page") if len(hits) > PAGE else 1
-    if not hits:
+        st.markdown(f"**{marks.count(total, 'clip')}**")
+        if total > PAGE:
+            st.pagination(-(-total // PAGE), key=NUMBER)
+    if not shown:
         shell.nothing("No clip fits", "Fewer words, or another speaker. Words match from their beginning.")
         return
 
@@ -32,7 +45,6 @@ def part(show: Show, names: Mapping[str, str], open_: Callable[[str, float], Non
         if wish := sheet.opened(KEY):
             open_(str(wish["episode"]), float(wish["t"]))
 
-    shown = hits[(page - 1) * PAGE : page * PAGE]
     sheet.sheet([picture(hit, names) for hit in shown], KEY, opened)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import marks, shell
+from app import desk, marks, shell
 from app.review import log, places
-from pipeline import control, desk
+from pipeline import control
 from pipeline.control import Show
 from pipeline.desk import Group
 

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from app import marks, shell
+from app import desk, marks, shell
 from app.review import log, places
-from pipeline import control, desk
+from pipeline import control
 from pipeline.control import Show
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app import marks, shell
+from app import desk, marks, shell
 from app.review import log
-from pipeline import control, desk
+from pipeline import control
 from pipeline.control import Show
 
 PAGE = 20

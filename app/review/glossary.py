@@ -4,8 +4,8 @@ from functools import partial
 
 import streamlit as st
 
-from app import components, marks, shell
-from pipeline import control, desk
+from app import components, desk, marks, shell
+from pipeline import control
 from pipeline.control import Show
 
 

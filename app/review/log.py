@@ -4,9 +4,8 @@ from collections import Counter
 
 import streamlit as st
 
-from app import marks, shell
+from app import desk, marks, shell
 from app.review import places
-from pipeline import desk
 from pipeline.control import Show
 from pipeline.desk import Edit
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import streamlit as st
 
 from app import components, marks, shared, shell
+from app import desk as actions
 from app.review import pictures
 from pipeline import control
-from pipeline import desk as actions
 from pipeline.control import Desk, Job, Show
 from pipeline.quality import Progress, Quality
 
@@ -132,15 +132,14 @@ def waiting(show: Show, told: Quality) -> None:
     """What the lead can settle here, each with the way to it."""
     st.markdown("**Waiting for you**")
     try:
-        groups, lines = actions.suggestions(show), actions.glossary(show)
+        found = actions.waiting(show)
     except control.MENDABLE as error:
         st.caption(marks.told(str(error)))
         return
-    places = sum(len(group.places) for group in groups)
     second = sum(each.second_look for each in told.progress)
     rows = [
-        (places, "place", "that an answer settles too", "More like this", ":material/done_all:"),
-        (len(lines), "line", "for the bible", "Glossary", ":material/menu_book:"),
+        (found.places, "place", "that an answer settles too", "More like this", ":material/done_all:"),
+        (found.lines, "line", "for the bible", "Glossary", ":material/menu_book:"),
         (second, "task", "for a second look", "Flagged", ":material/flag:"),
     ]
     with st.container(gap="xsmall"):

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import marks, shell
 from app.episodes import clip, finding, player
-from pipeline import control, timelines
+from pipeline import control, search, timelines
 from pipeline.control import Show
 from pipeline.timelines import Timeline
 
@@ -40,7 +40,7 @@ def content(show: Show) -> None:
         )
         episode = chosen_episode(show) if part == WATCH else ""
     if part == SEARCH:
-        if not timelines.timelines(show):
+        if not search.any_clips(show):
             shell.nothing(
                 "No episode was cut into clips yet", "`dailies run step1-scenes` does it.", ":material/search:"
             )

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import streamlit as st
 
-from app import marks, shared, shell
+from app import desk, marks, shared, shell
 from app.review import alike, everywhere, flagged, glossary, log, people, progress, telling
 from pipeline import control, quality
 from pipeline.control import Show
@@ -27,7 +27,7 @@ PARTS = (
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def told(folder: str, stamp: str, _show: Show) -> Quality:
-    return quality.measure(_show)
+    return desk.figures(_show)
 
 
 def page() -> None:
@@ -36,6 +36,7 @@ def page() -> None:
         st.fragment(heal, run_every=WATCH_SECONDS)()
         return
     shell.heading("Review", marks.plain(show.file.name))
+    desk.warm(show)
     opened = st.segmented_control(
         "Part of the review",
         PARTS,
