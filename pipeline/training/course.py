@@ -122,6 +122,11 @@ class Course:
         self._pending: tuple[Metric, list[Drawn], Reading] | None = None
         self._clock = time.monotonic()
 
+    def log(self, words: str) -> None:
+        """One line for people, of the first process."""
+        if self.hands and words:
+            self.hands.work.log(words)
+
     # The loop's own four.
 
     def steps(self) -> Iterator[int]:

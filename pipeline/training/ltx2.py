@@ -85,7 +85,7 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
         transformer, rank=config.rank, alpha=alpha, targets=targets(config), dropout=config.lora_dropout,
         seed=config.seed,
     )  # fmt: skip
-    speed.finish(transformer, setting, shapes(training))
+    found = speed.finish(transformer, setting, shapes(training))
     optimizer = speed.optimizer(parameters.values(), setting, config.learning_rate, weight_decay=config.weight_decay)
     task = Objective(training, dtype, transformer.config.audio_in_channels)
     course = Course(
@@ -93,6 +93,7 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
         transformer=transformer, parameters=parameters, optimizer=optimizer,
         is_mixed=task.is_mixed,
     )  # fmt: skip
+    course.log(found)
     with fitting(setting, config.speed, partial(settled, training, card)):
         for step in course.steps():
             for batch in course.batches(step):
