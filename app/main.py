@@ -10,6 +10,7 @@ pages = [
     st.Page("views/overview.py", title="Overview", icon=":material/account_tree:", default=True),
     st.Page("views/episodes.py", title="Episodes", icon=":material/movie:", url_path="episodes"),
     st.Page("views/dataset.py", title="Dataset", icon=":material/dataset:", url_path="dataset"),
+    st.Page("views/runs.py", title="Runs", icon=":material/monitoring:", url_path="runs"),
     st.Page("views/review.py", title="Review", icon=":material/rate_review:", url_path="review"),
     st.Page("views/spot_check.py", title="Spot check", icon=":material/visibility:", url_path="spot-check"),
 ]

@@ -7,10 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline import dag
+from pipeline import dag, runs
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW
 from pipeline.engine.store import Store
+from pipeline.schemas.training import Lora
 from pipeline.show import Show, open_show
 from pipeline.timelines import outputs
 
@@ -29,7 +30,16 @@ MEDIA = {
 }
 """What a browser is given, by suffix: pictures, sound and films, and nothing that it would run."""
 
+TAKEN = {
+    ".safetensors": "application/octet-stream",
+    ".md": "text/markdown; charset=utf-8",
+    ".jsonl": "application/x-ndjson",
+}
+"""What trainings are there for, to take away: weights, model card, log."""
+
 FRESH_SECONDS = 2.0  # a digest that nobody knows makes the list be read anew, but not more often
+
+_KINDS = MEDIA | TAKEN
 
 
 class Referred:
@@ -57,16 +67,23 @@ class Referred:
             return None
         # Only a digest that a record holds comes this far, so that the path is one of the store's own.
         path = self._store.object_path(Digest(digest))
-        return (path, MEDIA[Path(name).suffix.lower()]) if path.is_file() else None
+        return (path, _KINDS[Path(name).suffix.lower()]) if path.is_file() else None
 
 
 def media(show: Show) -> dict[Digest, frozenset[str]]:
-    """The names by digest of every picture, sound and film in the outputs that stand."""
+    """The names by digest of every picture, sound and film in the outputs that stand, of what trainings made, and of
+    what those that run told of by now.
+    """
     units = [SHOW, *show.episodes()]
+    trainings = {step.name for step in dag.STEPS if issubclass(step.output, Lora)}
     found: dict[Digest, frozenset[str]] = {}
-    for output in outputs(show, [step.name for step in dag.STEPS], units).values():
+    for (step, _), output in outputs(show, [step.name for step in dag.STEPS], units).items():
         for digest, name in _files(show.store.root, output):
-            found[digest] = found.get(digest, frozenset()) | {name}
+            if step in trainings or Path(name).suffix.lower() in MEDIA:
+                found[digest] = found.get(digest, frozenset()) | {name}
+    for file in runs.files(show):
+        if Path(file.name).suffix.lower() in _KINDS:
+            found[file.digest] = found.get(file.digest, frozenset()) | {file.name}
     return found
 
 
@@ -77,7 +94,7 @@ def _files(root: Path, output: Digest) -> tuple[tuple[Digest, str], ...]:
 
     def collect(values: dict[str, Any]) -> dict[str, Any] | None:
         if values.keys() == {"digest", "name", "size_bytes"}:
-            if Path(values["name"]).suffix.lower() in MEDIA:
+            if Path(values["name"]).suffix.lower() in _KINDS:
                 found.append((Digest(values["digest"]), str(values["name"])))
             return None
         return values

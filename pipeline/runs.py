@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline import jobs
 from pipeline.engine.events import Reader
 from pipeline.engine.plan import Recipe
+from pipeline.engine.records import File
 from pipeline.engine.run import REQUESTS, recipe_path
 from pipeline.runs_told import UNREADABLE, Job, Told, Training
 from pipeline.show import Show
@@ -36,6 +37,7 @@ STALL_SECONDS, STALL_STEPS = 300.0, 20
 FORMAT = 1
 """Raise it when the same events would fold into something else."""
 
+_MOST_HELD = 80  # runs in memory; those before them are read from what was written down
 _NEAR = 50  # of the newest runs, among which that of a job that runs is looked for
 _WRITE_BYTES = 1 << 20  # what a run that goes on must have told anew before it is written down again
 _SILENT_SECONDS = 900.0  # a run of another machine that is not heard of for so long is not waited for
@@ -94,6 +96,7 @@ class _Index:
     """What was folded so far, for all pages of this process."""
 
     runs: dict[str, _Held] = field(default_factory=dict)
+    files: dict[str, tuple[int, tuple[File, ...]]] = field(default_factory=dict)
     over: dict[str, jobs.Job] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -236,6 +239,17 @@ def usual_seconds(job: Job) -> float | None:
     return None
 
 
+def gpu_seconds(run: Run) -> float:
+    """How long jobs of this run held a GPU, by now."""
+    now = time.time() if run.state == "running" else run.told.ended or run.told.at
+    spans = sorted((job.began, job.ended or now) for job in run.told.jobs.values() if job.device == "cuda")
+    total, upto = 0.0, 0.0
+    for began, ended in spans:  # What overlaps is paid for once.
+        total += max(0.0, ended - max(began, upto))
+        upto = max(upto, ended)
+    return total
+
+
 def is_stalled(job: Job, now: float, patience: float = STALL_SECONDS) -> bool:
     """Whether nothing came for much longer than usual. What never moved loads a model, and is not judged."""
     usual = usual_seconds(job)
@@ -263,9 +277,10 @@ def seconds_left(job: Job) -> float | None:
 def _told(state: Path, run_id: str) -> Told:
     index = _index(state)
     with index.guard:
-        held = index.runs.get(run_id)
-        if held is None:
-            held = index.runs[run_id] = _kept(state, run_id) or _Held(Told(id=run_id))
+        held = index.runs.pop(run_id, None) or _kept(state, run_id) or _Held(Told(id=run_id))
+        index.runs[run_id] = held  # Last, as what was used last; the first makes room.
+        if len(index.runs) > _MOST_HELD:
+            index.runs.pop(next(iter(index.runs)))
         path = state / "runs" / run_id / "events.jsonl"
         size = path.stat().st_size
         if size < held.offset:  # Another file of the same name.
@@ -382,12 +397,17 @@ def _last_words(show: Show, told: Told, started: jobs.Job | None) -> str:
     return "\n".join(words)
 
 
-def files(show: Show) -> Iterator[tuple[str, str]]:
-    """(digest, name) of all that trainings told of: samples and checkpoints, of running ones too."""
+def files(show: Show) -> Iterator[File]:
+    """All that trainings told of and people may look at or take: samples and weights, of running ones too."""
+    index = _index(show.state)
     for name in ids(show):
-        for job in _told(show.state, name).jobs.values():
-            if job.training is not None:
-                for sample in job.training.samples:
-                    yield sample.video.digest, sample.video.name
-                for kept in job.training.checkpoints:
-                    yield kept.checkpoint.weights.digest, kept.checkpoint.weights.name
+        size = (show.state / "runs" / name / "events.jsonl").stat().st_size
+        if index.files.get(name, (-1, ()))[0] != size:
+            index.files[name] = (size, tuple(_files(_told(show.state, name))))
+        yield from index.files[name][1]
+
+
+def _files(told: Told) -> Iterator[File]:
+    for training in (job.training for job in told.jobs.values() if job.training is not None):
+        yield from (sample.video for sample in training.samples)
+        yield from (kept.checkpoint.weights for kept in training.checkpoints)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import psutil
 
-from pipeline import jobs, runs
+from pipeline import jobs, launching, runs
 from pipeline.engine import explain
 from pipeline.engine.events import Events
 from pipeline.engine.plan import SHOW, Node, Plan, Recipe
@@ -99,23 +99,20 @@ def resume(show: Show, run_id: str, *, by: str) -> jobs.Job:
     found = _known(show, run_id)
     if found.state == "running":
         raise ValueError("it still runs: there is nothing to go on with yet")
-    verb, key, more = _again(found)
-    before = jobs.newest(show.state, f"{verb}.{key}" if key else verb)
-    if before is not None and before.state == "running":
-        raise ValueError(f"the same runs already, since {before.at:%H:%M}, by {before.by}: look at that one")
-    return jobs.start(show.state, show.folder, verb, by=by, more=more, key=key)
+    request = _again(found)
+    if (going := launching.running(show, request)) is not None:
+        raise ValueError(f"the same runs already, since {going.at:%H:%M}, by {going.by}: look at that one")
+    return launching.launch(show, request, by=by)
 
 
-def _again(run: Run) -> tuple[str, str, list[str]]:
-    """(verb, key, arguments) of the job that would do the same."""
-    if run.started is not None:
-        subject = run.started.id.split("-", 1)[1].rsplit("-", 1)[0]
-        more = [each for each in run.started.more if each != f"--name={run.id}"]
-        return run.started.verb, subject.partition(".")[2], more
+def _again(run: Run) -> launching.Request:
+    """What a run was launched for; of one from elsewhere, what is left of it."""
+    about = run.started.about if run.started else {}
+    if "steps" in about:
+        return launching.Request(tuple(about["steps"]), tuple(about.get("episodes", ())))
     left = [job for job in run.told.jobs.values() if run.state_of(job) not in ("done", "fresh")]
     units = [job.unit for job in left if job.unit != SHOW]
-    episodes = [part for unit in dict.fromkeys(units) for part in ("--episode", unit)]
-    return "run", "", [*dict.fromkeys(job.step for job in left), *episodes]
+    return launching.Request(tuple(dict.fromkeys(job.step for job in left)), tuple(dict.fromkeys(units)))
 
 
 def _known(show: Show, run_id: str) -> Run:

@@ -16,7 +16,7 @@ from pipeline.schemas.training import Checkpoint, HoldoutLoss, Metric, Planned, 
 JobState = Literal["running", "done", "fresh", "failed", "stopped", "sampled", "blocked"]
 Event = Mapping[str, Any]
 
-MOST_POINTS = 512
+MOST_POINTS = 400
 """Of a curve: more than a chart has pixels for."""
 MOST_LINES = 40
 _RECENT = 64  # steps whose median says what a step usually takes

@@ -1,0 +1,106 @@
+"""Runs: what runs now and what ran, step by step, and how trainings do."""
+
+import streamlit as st
+
+from app import marks, shell
+from app.runs import acting, compare, drawn, one, pictures
+from pipeline import control, runs
+from pipeline.control import Show
+
+FOLLOW_SECONDS = 2.0  # between two looks while something runs
+WATCH_SECONDS = 10.0  # and otherwise: a run may be started from a terminal at any time
+PAGE = 25
+
+
+def page() -> None:
+    show = shell.show()
+    if show is None:
+        return
+    shell.heading("Runs", marks.plain(show.file.name))
+    busy = st.session_state.get("runs-busy", True)
+    st.fragment(follow, run_every=FOLLOW_SECONDS if busy else WATCH_SECONDS)()
+
+
+def back() -> None:
+    """From one run to all of them."""
+    st.button("All runs", icon=":material/arrow_back:", type="tertiary", key="all-runs", on_click=leave)
+
+
+def leave() -> None:
+    """The address of all runs; what belonged to one is forgotten."""
+    for name in ("run", "part", "sample", "checkpoint", "compare"):
+        st.query_params.pop(name, None)
+    for name in ("part", "compared", acting.OPEN):
+        st.session_state.pop(name, None)
+
+
+def open_run(run_id: str) -> None:
+    leave()
+    st.query_params["run"] = run_id
+
+
+def follow() -> None:
+    """All that changes while one watches; runs again by itself."""
+    show = shell.show()
+    if show is None:
+        return
+    shell.tell()
+    try:
+        busy = content(show)
+    except control.MENDABLE as error:
+        shell.problem("This cannot be shown yet.", str(error))
+        busy = False
+    if busy != st.session_state.get("runs-busy", True):
+        st.session_state["runs-busy"] = busy
+        st.rerun()  # how often to look is the page's to say
+
+
+def content(show: Show) -> bool:
+    """What the address asks for; whether something runs."""
+    if made := acting.follow_resumed(show):
+        open_run(made)
+        st.rerun()
+    if run_id := st.query_params.get("run"):
+        run = runs.find(show, run_id)
+        back()
+        if run is None:
+            shell.problem("There is no such run.", run_id[:120], "“All runs” has those there are.")
+            return False
+        one.part(show, run)
+        return run.state == "running" or "awaited" in st.session_state
+    if "compare" in st.query_params:
+        back()
+        compare.part(show, runs.listed(show, 4 * PAGE)[0])
+        return False
+    return listed(show)
+
+
+def listed(show: Show) -> bool:
+    """All runs, the newest first."""
+    total = len(runs.ids(show))
+    launches = runs.stillborn(show)
+    if not total and not launches:
+        shell.nothing(
+            "Nothing ran yet", "“Run” on Overview, or `dailies run`, makes what is missing. It is then followed here.",
+            ":material/directions_run:",
+        )  # fmt: skip
+        return False
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{marks.count(total, 'run')}**", width="content")
+        page_ = st.pagination(-(-total // PAGE), key="runs-page") if total > PAGE else 1
+        if st.button("Compare trainings", icon=":material/compare_arrows:", type="tertiary", key="compare"):
+            st.query_params["compare"] = "choose"
+            st.rerun()
+    found, _ = runs.listed(show, PAGE, (page_ - 1) * PAGE)
+
+    def opened(run_id: str) -> None:
+        open_run(run_id)
+        st.session_state["leave-list"] = True
+
+    drawn.drawn(pictures.listed(found, launches if page_ == 1 else ()), "runs-list", opened)
+    if st.session_state.pop("leave-list", False):
+        st.rerun()
+    return any(run.state == "running" for run in found)
+
+
+page()

@@ -1,0 +1,176 @@
+"""Runs that never ran: the events that trainings would have left, with checkpoints and samples in the store."""
+
+import json
+import math
+import os
+import platform
+import random
+import struct
+import subprocess
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.records import File
+from pipeline.show import Show
+
+LTX2, WAN21 = "step5-ltx2-train", "step5-wan21-train"
+PROMPTS = (
+    "Reyes leans over the diner counter and says, “Nobody moves until the rain stops.” A neon sign hums.",
+    "A wide shot of the harbour at night. Pryce walks towards the camera, footsteps on wet planks.",
+    "Cohen in close-up, lit from the left, laughs and puts down the telephone.",
+)
+COLOURS = ("steelblue", "darkolivegreen", "sienna")
+
+
+class Trained:
+    """Writes runs into a show's folder. Everything random comes from `seed`; with `films`, samples can be played."""
+
+    def __init__(self, show: Show, seed: int = 7, *, films: bool = False) -> None:
+        self.show, self._seed, self._films = show, seed, films
+
+    def run(self, name: str, events: Sequence[dict[str, Any]]) -> Path:
+        """A run's folder with these events; name it as time does."""
+        folder = self.show.state / "runs" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+        return folder
+
+    def training(
+        self,
+        name: str,
+        *,
+        began: float,
+        steps: int = 2000,
+        upto: int | None = None,
+        step: str = LTX2,
+        every: int = 250,
+        ended: bool = True,
+        resumed: int = 0,
+        pid: int | None = None,
+        by: str = "anna@example.com",
+        step_seconds: float = 2.4,
+        lr: float = 1e-4,
+        samples: bool = True,
+        floor: float = 0.30,
+    ) -> Path:
+        """A training from `resumed` to `upto` of `steps`; it goes on, or died, where it has not `ended`."""
+        upto = steps if upto is None else upto
+        told = list(self._told(began, steps, upto, step, every, resumed, pid, by, step_seconds, lr, samples, floor))
+        if ended:
+            at = told[-1]["t"] + 4
+            about = {"step": step, "unit": "show"}
+            told.append({"t": at, "event": "job finished", **about, "seconds": at - began, "made": True})
+            told.append({"t": at + 0.1, "event": "finished", "ran": 1, "fresh": 4, "failed": 0, "sampled": 0})
+        folder = self.run(name, told)
+        config = {"steps": steps, "learning_rate": lr, "rank": 32, "schedule": "constant", "batch_size": 1}
+        recipe = {"version": 1, "config": config, "inputs": {}, "code": {}}
+        (folder / f"{step}-show.recipe.json").write_text(json.dumps(recipe))
+        (folder / f"{step}-show.log").write_text("loading transformer\nattention: cuDNN\ncompiled 48 blocks in 41 s\n")
+        return folder
+
+    def _told(
+        self,
+        began: float,
+        steps: int,
+        upto: int,
+        step: str,
+        every: int,
+        resumed: int,
+        pid: int | None,
+        by: str,
+        seconds: float,
+        lr: float,
+        samples: bool,
+        floor: float,
+    ) -> Iterator[dict[str, Any]]:
+        chance = random.Random(self._seed)
+        about: dict[str, Any] = {"step": step, "unit": "show"}
+        at = began
+
+        def event(kind: str, **fields: Any) -> dict[str, Any]:
+            return {"t": round(at, 3), "event": kind, **about, **fields}
+
+        about, whole = {}, about
+        yield event("started", pid=pid or os.getpid(), host=platform.node(), nodes=5, by=by)
+        about = whole
+        yield event("job started", name=f"0a1b-{step}-1", device="cuda")
+        yield event("log", message="base bf16, selective checkpointing, regional compile; estimated 61.2 of 79.1 GiB")
+        yield event(
+            "planned",
+            setting="bf16 base, selective checkpointing, compiled blocks, fused AdamW",
+            estimated_bytes=65_700_000_000,
+            card="NVIDIA H100 80GB HBM3",
+            card_bytes=84_900_000_000,
+        )
+        at += 20
+        if resumed:
+            yield event("resumed", at_step=resumed)
+        else:
+            yield event("holdout loss", at_step=0, loss=0.62, bands={"1": 0.9, "5": 0.6, "8": 0.4})
+            yield from (event("sampled", **each) for each in (self._samples(0, step) if samples else ()))
+        for number in range(resumed + 1, upto + 1):
+            at += seconds * chance.uniform(0.97, 1.05)
+            fall = floor + 0.42 * math.exp(-number / (steps / 5))
+            sigma = chance.random()
+            loss = fall * (0.55 + 0.9 * (1 - sigma)) * chance.uniform(0.8, 1.25)
+            yield event(
+                "metric",
+                at_step=number,
+                of=steps,
+                loss=loss,
+                lr=lr * min(1, number / 10),
+                grad_norm=chance.uniform(0.2, 0.7),
+                step_seconds=seconds * chance.uniform(0.97, 1.05),
+                tokens=4290,
+                epoch=round(number / 240, 4),
+                bands={str(int(sigma * 10)): loss},
+                gpu_memory_bytes=int(60.8e9 + chance.uniform(0, 4e8)),
+                gpu_use_percent=chance.uniform(93, 100),
+            )
+            yield event("items", done=number, total=steps)
+            if number % every == 0:
+                yield event("checkpoint", at_step=number, **self._checkpoint(number))
+                over = 0.06 * max(0, number / steps - 0.6)
+                held = floor * 1.2 + 0.26 * math.exp(-number / (steps / 6)) + over
+                bands = {"1": held * 1.5, "5": held, "8": held * 0.6}
+                yield event("holdout loss", at_step=number, loss=held, bands=bands)
+                yield from (event("sampled", **each) for each in (self._samples(number, step) if samples else ()))
+
+    def _checkpoint(self, number: int) -> dict[str, Any]:
+        made = {}
+        with self.show.store.scratch() as scratch:
+            head = json.dumps({"a.lora_A.weight": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
+            weights, state = scratch / "weights", scratch / "state"
+            weights.write_bytes(struct.pack("<Q", len(head)) + head + number.to_bytes(2, "little"))
+            with zipfile.ZipFile(state, "w") as archive:
+                archive.writestr("state/data.pkl", str(number))
+            for key, path, name in (
+                ("weights", weights, f"checkpoints/step_{number:05d}.safetensors"),
+                ("state", state, f"checkpoints/step_{number:05d}_state.pt"),
+            ):
+                made[key] = self.show.store.put_file(path, name).model_dump()
+        return made
+
+    def _samples(self, number: int, step: str) -> Iterator[dict[str, Any]]:
+        for prompt, text in enumerate(PROMPTS):
+            video = self._film(number, prompt, sound=step == LTX2)
+            values = {"at_step": number, "prompt": prompt, "text": text, "seed": 42, "video": video.model_dump()}
+            yield {**values, "of": f"s01e01_000{prompt}000"}
+
+    def _film(self, number: int, prompt: int, *, sound: bool) -> File:
+        """A moving picture that gets clearer with the steps, and a tone."""
+        blur = max(0.1, 14 - number / 120)
+        source = f"testsrc2=size=384x224:rate=24:duration=2,hue=h={prompt * 70},gblur=sigma={blur:.1f}"
+        source += f",drawbox=x=20+{prompt}*90:y=60:w=80:h=90:color={COLOURS[prompt]}@0.8:t=fill"
+        tone = ["-f", "lavfi", "-i", f"sine=frequency={220 + 110 * prompt}:duration=2"] if sound else []
+        with self.show.store.scratch() as scratch:
+            path = scratch / "sample.mp4"
+            coding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+            command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, *tone, *coding, "-y", str(path)]
+            if self._films:
+                subprocess.run(command, check=True)
+            else:
+                path.write_bytes(f"{number} {prompt}".encode())
+            return self.show.store.put_file(path, f"samples/step_{number:05d}_{prompt}.mp4")

@@ -1,0 +1,136 @@
+"""Independent lights of a run: each looks somewhere else, so that no single one can make a dead run look alive.
+
+The process is asked of the system, steps of the events, files of the disk, the GPU of its driver, money of the clock.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline import gpus, runs
+from pipeline.runs import Run
+from pipeline.runs_told import Job
+from pipeline.show import Show
+
+Look = Literal["good", "warn", "bad", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """What one look tells: `figure` in a few words, `detail` in one line. `moment`: of what happened last, if any."""
+
+    name: str
+    look: Look
+    figure: str
+    detail: str = ""
+    moment: float | None = None
+
+
+def lights(show: Show, run: Run) -> list[Light]:
+    """Process, last step, last file, GPU, money."""
+    job = main_job(run)
+    goes = run.state == "running"
+    return [
+        _process(run),
+        _step(run, job, goes),
+        _file(show, run, job, goes),
+        _gpu(run, job, goes),
+        _money(show, run, goes),
+    ]
+
+
+def main_job(run: Run) -> Job | None:
+    """The job that a run is about: what runs before what ended, a training before others, else the last."""
+    known = list(run.told.jobs.values())
+    return max(known, key=lambda job: (job.state == "running", job.training is not None, job.at), default=None)
+
+
+def _process(run: Run) -> Light:
+    told = run.told
+    if run.state != "running":
+        looks: dict[str, Look] = {"done": "off", "stopped": "off"}
+        figure = "gone without a word" if run.state == "died" else "ended"
+        return Light("Process", looks.get(run.state, "bad"), figure, f"was {told.pid} on {told.host or 'this machine'}")
+    if not runs.is_here(told):
+        return Light("Process", "warn", "not seen from here", f"{told.pid} on {told.host}")
+    if run.is_ending:
+        return Light("Process", "warn", "is ending", f"{told.pid} keeps what it has first")
+    return Light("Process", "good", "alive", f"{told.pid} on this machine")
+
+
+def _step(run: Run, job: Job | None, goes: bool) -> Light:
+    if job is None or job.progress is None:
+        return Light("Last step", "off", "none yet", "", run.told.at)
+    at, of = runs.place(job)
+    usual = runs.usual_seconds(job)
+    detail = f"{at:,} of {of:,}" + (f", usually {_short(usual)} each" if usual else "")
+    stalled = goes and runs.is_stalled(job, time.time())
+    look: Look = "bad" if stalled else "good" if goes else "off"
+    return Light("Last step", look, "stalled" if stalled else "", detail, job.progress)
+
+
+def _file(show: Show, run: Run, job: Job | None, goes: bool) -> Light:
+    """The newest of what the run wrote: its checkpoints and samples in the store, and its logs."""
+    found = [(path.stat().st_mtime, path.name, "") for path in _logs(show, run)]
+    training = job.training if job else None
+    kept = [each.checkpoint.weights for each in training.checkpoints[-1:]] if training else []
+    kept += [each.video for each in training.samples[-1:]] if training else []
+    for file in kept:
+        path = show.store.object_path(file.digest)
+        if not path.exists():
+            return Light("Last file", "bad", "gone from the store", f"{file.name}: `dailies store verify --repair`")
+        found.append((path.stat().st_mtime, file.name.rpartition("/")[2], f", {_size(file.size_bytes)}"))
+    if not found:
+        return Light("Last file", "off", "none yet")
+    moment, name, size = max(found)
+    return Light("Last file", "good" if goes else "off", "", name + size, moment)
+
+
+def _logs(show: Show, run: Run) -> Iterator[Path]:
+    yield from (path for path in (show.state / "runs" / run.id).glob("*.log") if path.stat().st_size)
+
+
+def _gpu(run: Run, job: Job | None, goes: bool) -> Light:
+    found = gpus.here().gpus if goes and runs.is_here(run.told) else ()
+    if found:
+        card = max(found, key=lambda each: each.use or 0)
+        memory = f"{card.used_bytes / 2**30:.1f} of {card.memory_bytes / 2**30:.0f} GiB, {card.name}"
+        needs = job is not None and job.device == "cuda"
+        return Light("GPU", "warn" if needs and card.use == 0 else "good", _percent(card.use), memory)
+    training = job.training if job else None
+    point = training.curve.points[-1] if training and training.curve.points else None
+    if point is None or point.use is None:
+        return Light("GPU", "off", "none", "no NVIDIA driver here" if goes else "")
+    assert job is not None
+    memory = f"{point.memory / 2**30:.1f} GiB, " if point.memory else ""
+    detail = f"{memory}as it told {'itself' if goes else 'last'}"
+    return Light("GPU", "good" if goes else "off", f"{point.use:.0f} %", detail)
+
+
+def _money(show: Show, run: Run, goes: bool) -> Light:
+    """The price of the time in which a job held the GPU."""
+    price, currency = show.settings.gpu_price_per_hour, show.settings.currency
+    if price is None:
+        return Light("Money", "off", "not known", "set gpu_price_per_hour under [settings]")
+    spent = price * runs.gpu_seconds(run) / 3600
+    return Light(
+        "Money", "good" if goes else "off", f"{currency}{spent:,.2f}", f"{currency}{price:,.2f} an hour of GPU"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "not told" if share is None else f"{100 * share:.0f} %"
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
+
+
+def _size(size_bytes: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} GB"
