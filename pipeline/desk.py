@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from pipeline import standing
-from pipeline.indexes import kept
+from pipeline import indexes, standing
 from pipeline.review import desk, fixes, flags, glossary_lines
 from pipeline.review.accounts import age
 from pipeline.review.glossary_lines import Offer
@@ -23,9 +23,9 @@ from pipeline.show import Show
 from pipeline.standing import Edit, Group, Now, Place
 
 __all__ = [
-    "Edit", "Group", "Offer", "Place", "accept", "answered", "change_speaker", "edits_made", "flagged", "glossary",
-    "preview_replace", "preview_speaker", "refuse", "replace", "send_back", "speakers", "suggestions", "undo",
-    "waiting", "write_glossary",
+    "Edit", "Group", "Offer", "Place", "accept", "answered", "change_speaker", "counted", "edits_made", "flagged",
+    "glossary", "preview_replace", "preview_speaker", "refuse", "replace", "send_back", "speakers", "suggestions",
+    "undo", "waiting", "write_glossary",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -68,8 +68,16 @@ def waiting(show: Show) -> Waiting:
     def count() -> Waiting:
         return Waiting(sum(len(group.suggestions) for group in standing.now(show).groups), len(glossary(show)))
 
-    bible = _bible_path(show).read_text(encoding="utf-8")
-    return kept(show.store, "waiting", [FORMAT, standing.stamp(show), bible], Waiting, count)
+    return indexes.kept(show.store, "waiting", _counted_from(show), Waiting, count)
+
+
+def counted(show: Show) -> Waiting | None:
+    """`waiting`, where it stands on disk. Raises ValueError as all here does."""
+    return indexes.there(show.store, "waiting", _counted_from(show), Waiting)
+
+
+def _counted_from(show: Show) -> list[Any]:
+    return [FORMAT, standing.stamp(show), _bible_path(show).read_text(encoding="utf-8")]
 
 
 def accept(show: Show, group_id: str, places: Collection[str] | None, by: str) -> Edit:

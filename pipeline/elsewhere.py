@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
 from pipeline import desk, quality, search
+from pipeline.desk import Waiting
+from pipeline.quality import Quality
 from pipeline.settings import PROJECT
 from pipeline.show import Show, open_show
 
@@ -48,23 +50,65 @@ def asked(function: Callable[Concatenate[Show, P], R]) -> Callable[Concatenate[S
     return ask
 
 
+def figures(show: Show) -> tuple[Quality, bool]:
+    """`quality.figures`, and whether they are of now. Of a large show they are those of before, while others count."""
+    found, is_now = quality.counted(show)
+    if found and is_now:
+        return found, True
+    if found is None or len(show.episodes()) <= LARGE:
+        return _counted(show), True
+    if _COUNTING.acquire(blocking=False):
+        threading.Thread(target=_count, args=(show,), daemon=True).start()
+    return found, False
+
+
+def waiting(show: Show) -> Waiting | None:
+    """`desk.waiting`; of a large show None while it is counted."""
+    if found := desk.counted(show):
+        return found
+    if len(show.episodes()) <= LARGE:
+        return desk.waiting(show)
+    warm(show)
+    return None
+
+
+def _counted(show: Show) -> Quality:
+    if len(show.episodes()) <= LARGE:
+        return quality.figures(show)
+    once = _Second()  # What it read is needed only once, so that nobody keeps it in memory.
+    try:
+        found: Quality = once.call("figures", show.folder, (), {})
+        return found
+    finally:
+        once.end()
+
+
+def _count(show: Show) -> None:
+    try:
+        _counted(show)
+    finally:
+        _COUNTING.release()
+
+
 def warm(show: Show) -> None:
-    """Have a large show's review read now, while nobody waits for it."""
-    if len(show.episodes()) > LARGE and not _SECOND.is_warm:
-        _SECOND.is_warm = True
+    """Have a large show's review read now, while nobody waits for it. Where it is known, that costs a look."""
+    if len(show.episodes()) > LARGE and _WARMING.acquire(blocking=False):
         threading.Thread(target=_quietly, args=(show,), daemon=True).start()
 
 
 def _quietly(show: Show) -> None:
-    with contextlib.suppress(ValueError):  # Whoever asks for it will be told.
-        asked(desk.answered)(show)
+    try:
+        with contextlib.suppress(ValueError):  # Whoever asks for it will be told.
+            asked(desk.waiting)(show)
+            asked(desk.speakers)(show)
+    finally:
+        _WARMING.release()
 
 
 class _Second:
     """The process, and the two pipes to it. One question at a time."""
 
     def __init__(self) -> None:
-        self.is_warm = False
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -87,6 +131,12 @@ class _Second:
             raise problem
         return answer
 
+    def end(self) -> None:
+        with self._lock:
+            if self._process is not None:
+                self._process.communicate()
+                self._process = None
+
     def _started(self) -> "subprocess.Popen[bytes]":
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
@@ -96,6 +146,7 @@ class _Second:
 
 
 _SECOND = _Second()
+_COUNTING, _WARMING = threading.Lock(), threading.Lock()
 
 
 def _serve(questions: BinaryIO, answers: BinaryIO) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from pipeline import dag
+from pipeline import dag, indexes
 from pipeline.engine import fingerprint
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW
@@ -38,7 +38,7 @@ from pipeline.show import Show
 
 __all__ = [
     "Bin", "Calibration", "Captioned", "Correction", "Doubted", "Estimate", "Heard", "Person", "Progress", "Quality",
-    "Range", "Share", "figures", "measure", "stamp",
+    "Range", "Share", "counted", "figures", "measure", "stamp",
 ]  # fmt: skip
 
 _BASE, _SETTLED, _CAPTION = "step2-transcript-base", "step2-transcript-disambiguate", "step2-caption"
@@ -46,6 +46,8 @@ _READ = ("step1-scenes", "step2-bible", _SETTLED, _CAPTION, "step2-reviewed")
 
 FORMAT = 1
 """Raise it when `measure` would say something else of the same show."""
+
+_INDEX = "quality"
 
 GONE = "a version that is gone"
 """What made the lines that an answer is to, where no run that is kept has them."""
@@ -86,7 +88,13 @@ def stamp(show: Show) -> str:
 
 def figures(show: Show) -> Quality:
     """What `measure` says; counted once for each pull, and kept on disk."""
-    return kept(show.store, "quality", [FORMAT, stamp(show)], Quality, lambda: measure(show))
+    return kept(show.store, _INDEX, [FORMAT, stamp(show)], Quality, lambda: measure(show))
+
+
+def counted(show: Show) -> tuple[Quality | None, bool]:
+    """What is on disk of `figures`, and whether it is of now; else it is of before the last change, or None."""
+    found = indexes.there(show.store, _INDEX, [FORMAT, stamp(show)], Quality)
+    return (found, True) if found else (indexes.last(show.store, _INDEX, Quality), False)
 
 
 def measure(show: Show) -> Quality:

@@ -136,6 +136,9 @@ def waiting(show: Show, told: Quality) -> None:
     except control.MENDABLE as error:
         st.caption(marks.told(str(error)))
         return
+    if found is None:
+        st.caption("It is being counted what an answer settles too; the figures come by themselves.")
+        return
     second = sum(each.second_look for each in told.progress)
     rows = [
         (found.places, "place", "that an answer settles too", "More like this", ":material/done_all:"),

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import desk, marks, shared, shell
 from app.review import alike, everywhere, flagged, glossary, log, people, progress, telling
-from pipeline import control, quality
+from pipeline import control
 from pipeline.control import Show
 from pipeline.quality import Quality
 
@@ -25,18 +25,12 @@ PARTS = (
 )
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def told(folder: str, stamp: str, _show: Show) -> Quality:
-    return desk.figures(_show)
-
-
 def page() -> None:
     show = shell.show()
     if show is None:
         st.fragment(heal, run_every=WATCH_SECONDS)()
         return
     shell.heading("Review", marks.plain(show.file.name))
-    desk.warm(show)
     opened = st.segmented_control(
         "Part of the review",
         PARTS,
@@ -90,6 +84,7 @@ def follow() -> None:
     shell.tell()
     try:
         busy = progress.part(show, figures(show))
+        desk.warm(show)  # For the other parts; nobody waits for it here.
     except control.MENDABLE as error:
         shell.problem("This cannot be shown yet.", str(error))
         busy = False
@@ -100,7 +95,10 @@ def follow() -> None:
 
 def figures(show: Show) -> Quality:
     with st.skeleton(height=120):
-        return told(str(show.folder), quality.stamp(show), show)
+        found, is_now = desk.figures(show)
+    if not is_now:
+        st.caption(":material/sync: Counted before the last change; the new figures come by themselves.")
+    return found
 
 
 page()
