@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import audit_command, control, lora_commands, model_commands, panel_commands, review_commands
+from pipeline import (
+    audit_command,
+    control,
+    forecast,
+    lora_commands,
+    model_commands,
+    panel_commands,
+    review_commands,
+    store_commands,
+)
 from pipeline.commandline import HERE, ShowOption, people
 from pipeline.engine.run import Report
 from pipeline.printing import bars, err, line, markdown, out, table
@@ -26,8 +35,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-store_app = typer.Typer(help="Look after the store: check it, free space.", no_args_is_help=True)
-app.add_typer(store_app, name="store")
+app.add_typer(store_commands.app, name="store")
 app.add_typer(review_commands.app, name="review")
 app.command()(audit_command.audit)
 app.add_typer(model_commands.app, name="models")
@@ -53,22 +61,32 @@ def _run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with bars(runs):
         report = control.run(show, steps, episodes, runs=runs, limit=limit)
+    if report.ran:
+        _index(show)
     if report.failed:
         blocked = f"; {len(report.blocked)} that wait for them were not tried" if report.blocked else ""
         _tell(f"{len(report.failed)} failed{blocked}; logs: {runs}")
     return report
 
 
+def _index(show: control.Show) -> None:
+    """Make ready what pages read of what has changed."""
+    from pipeline import indexing
+
+    indexing.build(show)
+
+
 @app.command()
 def status(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
     """Show the state of every step of every episode, and why."""
     with people():
-        units = control.status(control.open_show(show))
+        units, left = control.outlook(control.open_show(show))
     if as_json:
         _print_json([asdict(unit) for unit in units])
     else:
         rows = [(u.step, u.unit, u.state, "" if u.seconds is None else f"{u.seconds:.1f}", u.why) for u in units]
         table(("step", "unit", "state", "seconds", "why"), rows)
+        line(forecast.words(left))
 
 
 @app.command()
@@ -128,7 +146,10 @@ def push(show: ShowOption = HERE) -> None:
 def pull(show: ShowOption = HERE) -> None:
     """Take a snapshot of what the reviewers decided. Exit code 1 if an answer cannot be read."""
     with people():
-        pulled, is_new = control.pull(control.open_show(show), log=_tell)
+        opened = control.open_show(show)
+        pulled, is_new = control.pull(opened, log=_tell)
+        if is_new:
+            _index(opened)
     line(f"{len(pulled.snapshot.decisions)} decisions: {'a new snapshot' if is_new else 'nothing new'}")
     for person, drafts in pulled.drafts.items():
         line(f"{person} has {drafts} unsent drafts")
@@ -252,34 +273,6 @@ def doctor(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
             line(f"{'':<26}→ {check.remedy}")
     if any(check.level == "error" for check in checks):
         raise typer.Exit(1)
-
-
-@store_app.command("verify")
-def store_verify(
-    repair: Annotated[bool, typer.Option("--repair", help="Remove what is damaged, so that it is made again.")] = False,
-    show: ShowOption = HERE,
-) -> None:
-    """Hash everything in the store again. Exit code 1 if something is damaged."""
-    with people():
-        damage = control.verify(control.open_show(show), repair=repair)
-    for each in damage:
-        line(f"{each.path}: {each.what}")
-    line(f"{len(damage)} damaged{' and removed' if damage and repair else ''}")
-    if damage and not repair:
-        raise typer.Exit(1)
-
-
-@store_app.command("gc")
-def store_gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    days: Annotated[float, typer.Option(help="Keep what is younger than this many days.")] = 7,
-    show: ShowOption = HERE,
-) -> None:
-    """Free the space of results that nothing reaches any more; reviewers' work always stays."""
-    with people():
-        freed = control.gc(control.open_show(show), dry=dry_run, grace_days=days)
-    what = f"{freed.runs} runs, {freed.objects} objects, {freed.memos} items"
-    line(f"{'would free' if dry_run else 'freed'} {freed.size_bytes / 1e6:.1f} MB: {what}")
 
 
 def main() -> None:

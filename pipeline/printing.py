@@ -1,7 +1,7 @@
 """How the command line speaks: plain lines, tables, progress bars. What others wrote is never read as markup."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -45,6 +47,14 @@ _POLL_SECONDS = 0.2
 def line(*parts: str, console: Console = out) -> None:
     """One line, however long; words of state have their colour."""
     console.print(Text.assemble(*((part, STYLES.get(part.strip(), "")) for part in parts)), soft_wrap=True)
+
+
+@contextmanager
+def moving(label: str) -> Iterator[Callable[[int], None]]:
+    """How many bytes have moved so far, while the `with` lasts; call what it yields with each new number of bytes."""
+    with Progress(TextColumn(label), DownloadColumn(), TransferSpeedColumn(), console=err, transient=True) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda size_bytes: progress.advance(task, size_bytes)
 
 
 _WIDE = 240

@@ -63,6 +63,12 @@ class Settings(BaseSettings):
         default=None,
         description="an OpenAI-compatible server (vLLM, SGLang, llama.cpp) of the models that steps name `server:…`",
     )
+    mirror: str | None = Field(
+        default=None,
+        description="where several machines share results: `sftp://user@host/~/folder`, `s3://bucket/folder` (with s3fs"
+        " installed), `file:///folder`",
+    )
+    ssh_config: Path | None = Field(default=None, description="an ssh_config for `sftp://`, instead of the user's own")
     model_server_key: SecretStr | None = Field(default=None, description="its API key; best kept in the environment")
 
     @property

@@ -14,6 +14,7 @@ from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW, Node, Plan
 from pipeline.engine.records import File
 from pipeline.engine.step import StepConfig
+from pipeline.engine.mirror import Fetcher
 from pipeline.engine.store import Store
 from pipeline.engine.work import Services
 from pipeline.schemas import located
@@ -92,7 +93,12 @@ class Show:
 
     @cached_property
     def store(self) -> Store:
-        return Store(self.state / "store")
+        """Where the show's results lie; what only its mirror has is fetched when it is opened."""
+        store = Store(self.state / "store")
+        if self.settings.mirror:
+            config = self.settings.ssh_config
+            store.fetch = Fetcher(store, self.settings.mirror, self.folder / config if config else None)
+        return store
 
     @property
     def services(self) -> Services:

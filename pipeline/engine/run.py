@@ -18,6 +18,7 @@ from typing import Protocol
 
 from pipeline.engine import plan
 from pipeline.engine.events import Events
+from pipeline.engine.mirror import Fetcher
 from pipeline.engine.plan import Node, Plan
 from pipeline.engine.step import Device
 from pipeline.engine.upkeep import IN_USE, memo_code
@@ -181,6 +182,7 @@ def _job(
         services=services,
         limit=limits.get(node[0]),
         requests=runs / REQUESTS,
+        mirror=(fetch.url, fetch.ssh_config) if isinstance(fetch := what.store.fetch, Fetcher) else None,
     )
 
 

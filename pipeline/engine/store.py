@@ -5,6 +5,7 @@ runs/<hash>-<show>[-<episode>]-<step>-<version>/  run.json, output.json and file
 heads/<step>/<unit>                              the name of the run that stands for this unit now
 failures/<step>/<unit>.json                      the last failure, until the same unit succeeds
 memo/<step>/ab/cdef....json                      results item by item, so that a killed run resumes
+elsewhere/ab/cdef...                             bytes (a number) of an object that only a mirror holds
 locks/, tmp/                                     work in hand; swept when its process is gone
 """
 
@@ -13,7 +14,7 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,6 +53,8 @@ class Run(Record):
 class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
+        self.fetch: Callable[[Sequence[Digest]], object] | None = None
+        """What brings objects from a mirror, where there is one."""
 
     # Objects
 
@@ -75,11 +78,37 @@ class Store:
         return File(digest=digest, name=name or source.name, size_bytes=size)
 
     def has(self, file: File) -> bool:
-        return self.object_path(file.digest).exists()
+        return self.knows(file.digest)
+
+    def knows(self, digest: Digest) -> bool:
+        """Whether an object is here, or a mirror holds it."""
+        return self.object_path(digest).exists() or self._elsewhere(digest).exists()
+
+    def size(self, digest: Digest) -> int:
+        """The bytes of an object, also of one that only a mirror holds."""
+        path = self.object_path(digest)
+        return path.stat().st_size if path.exists() else int(self._elsewhere(digest).read_text())
+
+    def await_objects(self, sizes: Mapping[Digest, int]) -> None:
+        """Note that a mirror holds these objects (with their bytes): they are fetched when they are opened."""
+        for digest, size in sizes.items():
+            if not self.object_path(digest).exists():
+                self.publish(self._elsewhere(digest), str(size).encode())
+
+    def _elsewhere(self, digest: Digest) -> Path:
+        return self.root / "elsewhere" / digest[:2] / digest[2:]
 
     def path_of(self, file: File) -> Path:
-        """Where the bytes of `file` lie, to read only. Raises KeyError if the store lacks them."""
+        """Where the bytes of `file` lie, to read only; fetched from the mirror, where only that holds them.
+
+        Raises KeyError if the store lacks them.
+        """
         path = self.object_path(file.digest)
+        if not path.exists() and self._elsewhere(file.digest).exists():
+            if self.fetch is None:
+                raise KeyError(f"{file.name} lies in the mirror: `dailies store pull` brings it")
+            self.fetch([file.digest])
+            self._elsewhere(file.digest).unlink(missing_ok=True)
         if not path.exists():
             raise KeyError(
                 f"{file.name} ({file.digest[:12]}) is not in {self.root}: run `dailies store verify --repair`"
@@ -129,17 +158,33 @@ class Store:
         The first result of a key wins: a second one is thrown away and the first returned.
         """
         assert self.put(output) == run.output
+        return self.set_head(self._publish(run, files_of(output)))
+
+    def take_run(self, run: Run, files: Iterable[File], *, head: bool) -> Run:
+        """As `save_run`, of a run that was made elsewhere: its output is here, some of its files may not be."""
+        taken = self._publish(run, files)
+        return self.set_head(taken) if head else taken
+
+    def link_files(self, run: Run, files: Iterable[File]) -> None:
+        """Put those of a run's files into its directory that were elsewhere when it was taken, and are here now."""
+        self._link_files(run, files, self.run_path(run.name) / "files")
+
+    def _link_files(self, run: Run, files: Iterable[File], folder: Path) -> None:
+        for file in files:
+            link, path = folder / file.name, self.object_path(file.digest)
+            if not link.exists():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                if path.exists() or not self.knows(file.digest):
+                    _link(self.path_of(file), link)
+            elif not link.samefile(path) and fingerprint.of_file(link) != file.digest:
+                raise ValueError(f"{run.step} made two different files called {file.name}")
+
+    def _publish(self, run: Run, files: Iterable[File]) -> Run:
         target = self.run_path(run.name)
         with self.scratch() as aside:
             directory = aside / run.name
             (directory / "files").mkdir(parents=True)
-            for file in files_of(output):
-                link = directory / "files" / file.name
-                if not link.exists():
-                    link.parent.mkdir(parents=True, exist_ok=True)
-                    _link(self.path_of(file), link)
-                elif not link.samefile(self.path_of(file)) and fingerprint.of_file(link) != file.digest:
-                    raise ValueError(f"{run.step} made two different files called {file.name}")
+            self._link_files(run, files, directory / "files")
             _link(self.object_path(run.output), directory / "output.json")
             (directory / "run.json").write_text(run.model_dump_json(indent=1))
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +196,7 @@ class Store:
                     directory.rename(target)
             else:
                 run = standing
-        return self.set_head(run)
+        return run
 
     def set_head(self, run: Run) -> Run:
         """Say which run stands for its unit now, and that the unit does not fail any more."""

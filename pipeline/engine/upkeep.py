@@ -1,6 +1,7 @@
 """The store over the years: what may go (`gc`), what is damaged (`verify`), what a change leaves right (`adopt`)."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ import portalocker
 from pipeline.engine import fingerprint, plan
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import Node, Plan, Recipe
+from pipeline.engine.records import File
 from pipeline.engine.store import Run, Store
 
 GRACE_SECONDS = 7 * 24 * 3600
 """Memo entries and objects younger than this stay: they may belong to a run that was interrupted."""
 
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 IN_USE = "in-use"
 """The lock that runs share and that garbage collection holds alone."""
@@ -48,18 +52,18 @@ def _gc(store: Store, roots: frozenset[Digest], grace_seconds: float, dry: bool)
     store.sweep()
     heads = {path.read_text() for path in (store.root / "heads").glob("*/*")}
     kept = [run for name in sorted(heads) if (run := store.find_run(name))]
-    reached = set(roots) | {digest for run in kept for digest in _reached(store, run)}
+    wanted = set(roots) | {digest for run in kept for digest in reached(store, run)}
     memos: set[str] = set().union(*(run.memo for run in kept))
     young = time.time() - grace_seconds
     runs = [path for path in (store.root / "runs").glob("*") if path.name not in heads]
     old_memos = [path for path in (store.root / "memo").glob("*/*/*.json") if path.stat().st_mtime < young]
     old_memos = [path for path in old_memos if path.parent.name + path.stem not in memos]
     spared = set((store.root / "memo").glob("*/*/*.json")) - set(old_memos)
-    reached |= {digest for path in spared for digest in _digests_in(json.loads(path.read_bytes()))}
+    wanted |= {digest for path in spared for digest in _digests_in(json.loads(path.read_bytes()))}
     objects = [
         path
         for path in (store.root / "objects").glob("*/*")
-        if path.parent.name + path.name not in reached and path.stat().st_mtime < young
+        if path.parent.name + path.name not in wanted and path.stat().st_mtime < young
     ]
     size = sum(path.stat().st_size for path in (*objects, *old_memos))
     if not dry:
@@ -70,12 +74,17 @@ def _gc(store: Store, roots: frozenset[Digest], grace_seconds: float, dry: bool)
     return Freed(len(runs), len(objects), len(old_memos), size)
 
 
-def _reached(store: Store, run: Run) -> Iterator[Digest]:
+def reached(store: Store, run: Run) -> Iterator[Digest]:
     """Its output, its inputs, and every file that one of these records names."""
-    for digest in (run.output, *_digests_in(run.recipe["inputs"])):
+    for digest in (run.output, *inputs_of(run)):
         yield digest
         if (path := store.object_path(digest)).exists():
             yield from _digests_in(json.loads(path.read_bytes()))
+
+
+def inputs_of(run: Run) -> Iterator[Digest]:
+    """The records that it read."""
+    return _digests_in(run.recipe["inputs"])
 
 
 def _digests_in(value: Any) -> Iterator[Digest]:
@@ -86,7 +95,7 @@ def _digests_in(value: Any) -> Iterator[Digest]:
     elif isinstance(value, list):
         for item in value:
             yield from _digests_in(item)
-    elif isinstance(value, str) and len(value) == 64:
+    elif isinstance(value, str) and _DIGEST.fullmatch(value):
         yield Digest(value)
 
 
@@ -106,7 +115,7 @@ def verify(store: Store, *, repair: bool = False) -> list[Damage]:
                 path.unlink()
     for path in sorted((store.root / "runs").glob("*")):
         run = store.find_run(path.name)
-        missing = run is None or any(not store.object_path(each).exists() for each in _files(store, run))
+        missing = run is None or any(not store.knows(each) for each in files_in(store, run))
         if missing:
             found.append(Damage(path, "its output is incomplete"))
             if repair:
@@ -114,13 +123,18 @@ def verify(store: Store, *, repair: bool = False) -> list[Damage]:
     return found
 
 
-def _files(store: Store, run: Run) -> Iterator[Digest]:
+def files_in(store: Store, run: Run) -> Iterator[Digest]:
     """Digests of the files that a run's output holds."""
+    return (file.digest for file in files_of_output(store, run))
 
-    def walk(value: Any) -> Iterator[Digest]:
+
+def files_of_output(store: Store, run: Run) -> Iterator[File]:
+    """The files that a run's output holds, read as plain JSON: the step that made it need not be known here."""
+
+    def walk(value: Any) -> Iterator[File]:
         if isinstance(value, dict):
             if {"digest", "name", "size_bytes"} == value.keys():
-                yield Digest(value["digest"])
+                yield File.model_validate(value)
             for item in value.values():
                 yield from walk(item)
         elif isinstance(value, list):

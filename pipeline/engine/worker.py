@@ -24,6 +24,7 @@ from pipeline.engine import code, plan
 from pipeline.engine.events import Events, Reader
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.memo import LimitedError
+from pipeline.engine.mirror import Fetcher
 from pipeline.engine.step import Step
 from pipeline.engine.store import Run, Store
 from pipeline.engine.work import Models, Services, StoppedError, Stopping, Workspace
@@ -51,6 +52,7 @@ class Job(BaseModel):
     services: Services = Services()
     limit: int | None = None
     requests: Path | None = None
+    mirror: tuple[str, Path | None] | None = None
 
 
 class Sample(BaseModel):
@@ -74,6 +76,8 @@ class Answer(BaseModel):
 def execute(job: Job, steps: dict[str, Step], models: Models, stopping: Stopping | None = None) -> Answer:
     """Return the recorded run of this recipe, or make it; of two processes asked at once, one makes it."""
     store = Store(job.store)
+    if job.mirror:
+        store.fetch = Fetcher(store, *job.mirror)
     step = steps[job.step]
     with store.lock(f"run-{job.name}"):
         if found := store.find_run(job.name):
