@@ -19,6 +19,7 @@ from pipeline.steps import (
     step2_voices,
     step3_ltx2_data,
     step3_wan21_package,
+    step4_ltx2_preprocess,
 )
 
 SOURCES = (
@@ -40,6 +41,7 @@ STEPS: tuple[Step, ...] = (
     step2_reviewed.run,
     step3_ltx2_data.run,
     step3_wan21_package.run,
+    step4_ltx2_preprocess.run,
 )
 
 check(SOURCES, STEPS)
