@@ -50,9 +50,9 @@ def main_job(run: Run) -> Job | None:
 def _process(run: Run) -> Light:
     told = run.told
     if run.state != "running":
-        looks: dict[str, Look] = {"done": "off", "stopped": "off"}
-        figure = "gone without a word" if run.state == "died" else "ended"
-        return Light("Process", looks.get(run.state, "bad"), figure, f"was {told.pid} on {told.host or 'this machine'}")
+        died = run.state == "died"
+        figure = "gone without a word" if died else "ended"
+        return Light("Process", "bad" if died else "off", figure, f"was {told.pid} on {told.host or 'this machine'}")
     if not runs.is_here(told):
         return Light("Process", "warn", "not seen from here", f"{told.pid} on {told.host}")
     if run.is_ending:

@@ -37,11 +37,16 @@ def buttons(show: Show, run: Run, job: Job | None) -> None:
         )  # fmt: skip
     elif run.state != "done" and run.told.jobs:
         label = "Resume" if job is not None and job.training is not None else "Run again"
-        if st.button(f"{label} …", icon=":material/resume:", key="resume", width="content"):
-            with shell.told_problems():
-                look = [each for each in run.trainings if run.state_of(each) not in ("done", "fresh")]
-                st.session_state[OPEN] = (run.id, [runs_asks.resumption(show, run, each) for each in look])
-            st.rerun(scope="fragment")
+        st.button(
+            f"{label} …", icon=":material/resume:", key="resume", width="content", on_click=_look, args=(show, run)
+        )
+
+
+def _look(show: Show, run: Run) -> None:
+    """Work out what going on would do, once; it reads the plan and the heads of checkpoints."""
+    with shell.told_problems():
+        left = [each for each in run.trainings if run.state_of(each) not in ("done", "fresh")]
+        st.session_state[OPEN] = (run.id, [runs_asks.resumption(show, run, each) for each in left])
 
 
 def _asked(show: Show, run: Run, key: str, what: runs_asks.Ask, person: str) -> str:
@@ -70,9 +75,7 @@ def resuming(show: Show, run: Run) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             label = "Begin anew" if anew else "Go on"
             shell.act(label, ":material/play_arrow:", "go-on", partial(_resumed, show, run), primary=not anew)
-            if st.button("Leave it", key="leave", type="tertiary"):
-                st.session_state.pop(OPEN)
-                st.rerun(scope="fragment")
+            st.button("Leave it", key="leave", type="tertiary", on_click=st.session_state.pop, args=(OPEN, None))
 
 
 def told(found: Resumption) -> str:

@@ -156,7 +156,7 @@ def _job(run: Run, job: Job) -> str:
     middle = bar(run, job) if job.total or job.training else ""
     words = job.words or (job.lines[-1][1] if job.lines and state in ("running", "died", "stopped") else "")
     return (
-        f"<span><b>{escape(job.step)}</b>{unit}</span><span>{badge(state)}</span><span>{middle}</span>"
+        f"<span><b>{escape(job.step)}</b>{unit}</span><span>{badge(state)}</span><span class='way'>{middle}</span>"
         f'<span class="right muted">{took}</span>' + (f'<p class="words">{escape(words)}</p>' if words else "")
     )
 
