@@ -61,8 +61,6 @@ def text_encoder(folder: Path, device: str) -> Iterator[EmbedTexts]:
     Gemma computes only as many of the 1024 places as the longest text has tokens, and those where padding would put
     them; what LTX2Pipeline computes besides is masked, and a typical caption fills a fifth.
     """
-    import torch
-
     dtype = _working(device)
     tokenizer = _tokenizer(folder)
     gemma: Any = _class(folder, "text_encoder").from_pretrained(
@@ -71,6 +69,18 @@ def text_encoder(folder: Path, device: str) -> Iterator[EmbedTexts]:
     connectors: Any = _class(folder, "connectors").from_pretrained(folder, subfolder="connectors", torch_dtype=dtype)
     gemma.eval()
     connectors.to(device).eval()
+
+    try:
+        yield embedding(tokenizer, gemma, connectors, device)
+    finally:
+        gemma.to("meta")  # Whoever still holds the function by then does not hold the weights.
+        connectors.to("meta")
+        free()
+
+
+def embedding(tokenizer: Any, gemma: Any, connectors: Any, device: str) -> EmbedTexts:
+    """The function of `text_encoder`, by models that are loaded."""
+    import torch
 
     @torch.inference_mode()
     def embed(texts: Sequence[str]) -> list[Embedded]:
@@ -106,12 +116,7 @@ def text_encoder(folder: Path, device: str) -> Iterator[EmbedTexts]:
             for index, row in enumerate(rows)
         ]
 
-    try:
-        yield embed
-    finally:
-        gemma.to("meta")  # Whoever still holds the function by then does not hold the weights.
-        connectors.to("meta")
-        free()
+    return embed
 
 
 @contextmanager
@@ -121,9 +126,19 @@ def video_encoder(folder: Path, device: str) -> Iterator[EncodeVideo]:
     Frames 8n + 1 become n + 1, sides a 32nd. A latent is the mean of its distribution, normalised by the model's own
     mean and deviation of each channel. The VAE works in bf16, as Lightricks' trainer runs it; on a CPU in fp32.
     """
+    vae = _video_vae(folder, device)
+    try:
+        yield encoding(vae, device)
+    finally:
+        vae.to("meta")
+        free()
+
+
+def encoding(vae: Any, device: str) -> EncodeVideo:
+    """The function of `video_encoder`, by a VAE that is loaded."""
     import torch
 
-    vae, mean_C111, std_C111 = _video_vae(folder, device)
+    mean_C111, std_C111 = _statistics(vae)
 
     @torch.inference_mode()
     def encode(pictures_BFHWC: Tensor) -> Tensor:
@@ -131,11 +146,7 @@ def video_encoder(folder: Path, device: str) -> Iterator[EncodeVideo]:
         latents_BCFHW: Tensor = vae.encode(pixels_BCFHW.to(vae.dtype)).latent_dist.mode().float()
         return _stored((latents_BCFHW - mean_C111) * vae.config.scaling_factor / std_C111)
 
-    try:
-        yield encode
-    finally:
-        vae.to("meta")
-        free()
+    return encode
 
 
 @contextmanager
@@ -143,7 +154,8 @@ def video_decoder(folder: Path, device: str) -> Iterator[EncodeVideo]:
     """Yields the inverse of `video_encoder`'s function: latents_BCFHW to pictures_BFHWC (uint8, RGB, on the CPU)."""
     import torch
 
-    vae, mean_C111, std_C111 = _video_vae(folder, device)
+    vae = _video_vae(folder, device)
+    mean_C111, std_C111 = _statistics(vae)
 
     @torch.inference_mode()
     def decode(latents_BCFHW: Tensor) -> Tensor:
@@ -176,6 +188,17 @@ def audio_encoder(folder: Path, device: str) -> Iterator[AudioEncoder]:
     diffusers: Any = importlib.import_module("diffusers")  # It says nothing of its types.
     vae = diffusers.AutoencoderKLLTX2Audio.from_pretrained(folder, subfolder="audio_vae", torch_dtype=torch.float32)
     vae.to(device).eval()
+    try:
+        yield hearing(vae, device)
+    finally:
+        vae.to("meta")
+        free()
+
+
+def hearing(vae: Any, device: str) -> AudioEncoder:
+    """What `audio_encoder` yields, by a VAE that is loaded."""
+    import torch
+
     rate, hop, bins = vae.config.sample_rate, vae.config.mel_hop_length, vae.config.mel_bins
 
     @torch.inference_mode()
@@ -188,11 +211,7 @@ def audio_encoder(folder: Path, device: str) -> Iterator[AudioEncoder]:
         normal_BCTM: Tensor = normal_BTD.unflatten(2, channels_and_bins).transpose(1, 2)
         return normal_BCTM.to("cpu", torch.float32)
 
-    try:
-        yield AudioEncoder(rate, encode)
-    finally:
-        vae.to("meta")
-        free()
+    return AudioEncoder(rate, encode)
 
 
 def psnr_db(one_FHWC: Tensor, other_FHWC: Tensor) -> float:
@@ -222,12 +241,15 @@ def _padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(ids), torch.tensor(mask)
 
 
-def _video_vae(folder: Path, device: str) -> tuple[Any, Tensor, Tensor]:
-    """The VAE, and of each latent channel the mean and the deviation that its training data had, in fp32."""
+def _video_vae(folder: Path, device: str) -> Any:
     diffusers: Any = importlib.import_module("diffusers")
     vae = diffusers.AutoencoderKLLTX2Video.from_pretrained(folder, subfolder="vae", torch_dtype=_working(device))
-    vae.to(device).eval()
-    return vae, vae.latents_mean.float().view(-1, 1, 1, 1), vae.latents_std.float().view(-1, 1, 1, 1)
+    return vae.to(device).eval()
+
+
+def _statistics(vae: Any) -> tuple[Tensor, Tensor]:
+    """Of each latent channel the mean and the deviation that the VAE's training data had, in fp32."""
+    return vae.latents_mean.float().view(-1, 1, 1, 1), vae.latents_std.float().view(-1, 1, 1, 1)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.engine.records import File, Record
 from pipeline.engine.work import Workspace
@@ -51,18 +51,21 @@ class Sound(Record):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """`folder` says where the model's components lie, and fetches them where they are not there yet."""
+    """`folder` says where the model's components lie, and fetches them where they are not there yet; `models` is what
+    loads them: `ltx2`, or for a benchmark what stands for it.
+    """
 
     work: Workspace
     base: Foundation
     folder: Callable[[], Path]
+    models: Any = ltx2
 
     def texts(self, texts: Sequence[str], batch: int) -> list[Text]:
         """Raises nothing for a text that is too long: its end is left out, and said."""
 
         def make(indexes: Sequence[int]) -> Iterator[Text]:
             self.work.log(f"embedding {len(indexes)} captions")
-            with ltx2.text_encoder(self.folder(), self._device()) as embed:
+            with self.models.text_encoder(self.folder(), self._device()) as embed:
                 for start in range(0, len(indexes), batch):
                     for one in embed([texts[index] for index in indexes[start : start + batch]]):
                         conditions, connected = self._path("conditions.pt"), self._path("connected.safetensors")
@@ -89,7 +92,7 @@ class Encoding:
         def make(indexes: Sequence[int]) -> Iterator[Picture]:
             self.work.log(f"encoding the pictures of {len(indexes)} clips")
             batches = list(batches_of([samples[index] for index in indexes], batch))
-            with ltx2.video_encoder(self.folder(), self._device()) as encode:
+            with self.models.video_encoder(self.folder(), self._device()) as encode:
                 for together, found in zip(batches, read(batches), strict=True):
                     latents = in_halves(encode, torch.from_numpy(np.stack(found)))
                     for sample, one in zip(together, latents, strict=True):
@@ -107,7 +110,7 @@ class Encoding:
         def make(indexes: Sequence[int]) -> Iterator[Sound]:
             self.work.log(f"encoding the sound of {len(indexes)} clips")
             batches = list(batches_of([samples[index] for index in indexes], batch))
-            with ltx2.audio_encoder(self.folder(), self._device()) as audio:
+            with self.models.audio_encoder(self.folder(), self._device()) as audio:
                 for found in read(batches, audio.rate):
                     waves = [each for each in found if each is not None]
                     latents = iter(in_halves(audio.encode, torch.from_numpy(np.stack(waves))) if waves else ())
@@ -133,7 +136,7 @@ class Encoding:
         def make(indexes: Sequence[int]) -> Iterator[RoundTrip]:
             self.work.log(f"decoding {len(indexes)} latents again")
             wanted = [chosen[index] for index in indexes]
-            with ltx2.video_decoder(self.folder(), self._device()) as decode:
+            with self.models.video_decoder(self.folder(), self._device()) as decode:
                 for index, (before,) in zip(wanted, read([[samples[index]] for index in wanted]), strict=True):
                     stored = ltx2_layout.read(self.work.open(latents[index].latents))["latents"]
                     after = in_halves(decode, stored[None])[0]

@@ -29,7 +29,7 @@ def build(folder: Path) -> None:
     import torch
 
     diffusers: Any = importlib.import_module("diffusers")  # It says nothing of its types.
-    tokenizer = _tokenizer()
+    tokenizer = tokenizer_of_characters()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         pipeline = diffusers.LTX2Pipeline(
@@ -42,11 +42,11 @@ def build(folder: Path) -> None:
                 max_image_seq_len=4096,
                 shift_terminal=0.1,
             ),
-            vae=_video_vae(),
-            audio_vae=_audio_vae(),
+            vae=video_vae(),
+            audio_vae=audio_vae(),
             tokenizer=tokenizer,
-            text_encoder=_text_encoder(tokenizer),
-            connectors=_connectors(),
+            text_encoder=text_encoder(tokenizer),
+            connectors=connectors(),
             transformer=_transformer(),
             vocoder=_vocoder(),
         )
@@ -68,7 +68,7 @@ def _transformer() -> Any:
     )
 
 
-def _connectors() -> Any:
+def connectors() -> Any:
     connectors: Any = importlib.import_module("diffusers.pipelines.ltx2.connectors")
     return connectors.LTX2TextConnectors(
         caption_channels=TEXT_DIM,
@@ -83,7 +83,7 @@ def _connectors() -> Any:
     )
 
 
-def _tokenizer() -> Any:
+def tokenizer_of_characters() -> Any:
     """Characters, and bytes for all others, behind Gemma's `<bos>`: no words are one token, other words other ones."""
     from tokenizers.processors import TemplateProcessing
     from transformers import GemmaTokenizer
@@ -98,7 +98,7 @@ def _tokenizer() -> Any:
     return tokenizer
 
 
-def _text_encoder(tokenizer: Any) -> Any:
+def text_encoder(tokenizer: Any) -> Any:
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
     return Gemma3ForConditionalGeneration(
@@ -136,7 +136,7 @@ def _text_encoder(tokenizer: Any) -> Any:
     )
 
 
-def _video_vae() -> Any:
+def video_vae() -> Any:
     import torch
 
     diffusers: Any = importlib.import_module("diffusers")
@@ -161,7 +161,7 @@ def _video_vae() -> Any:
     return vae
 
 
-def _audio_vae() -> Any:
+def audio_vae() -> Any:
     import torch
 
     diffusers: Any = importlib.import_module("diffusers")
