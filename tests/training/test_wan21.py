@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
+from pipeline.models import wan21 as models
 from pipeline.training import lora, speed, wan21
 from pipeline.training.planning import Adapters, Card, Speed
 from pipeline.training.randomness import generator
@@ -104,18 +106,18 @@ def ours(asked, options):
     return transformer.train(), wan21.Objective(asked, dtype), parameters
 
 
-def expected(asked, batch, parameters):
-    """The reference's mean loss of a batch, and its gradients by parameter."""
+def expected(asked, indexes, batch, parameters):
+    """The reference's mean loss of a batch, and its gradients. Of the batch it reads sigma and noise only."""
     weights = asked.load(torch.float32).state_dict()
     leaves = {name: each.detach().clone().requires_grad_() for name, each in parameters.items()}
     modules = {name.split(".lora_")[0] for name in leaves}
     pairs = {m: tuple(leaves[f"{m}.lora_{side}.default.weight"] for side in "AB") for m in modules}
     losses = []
-    for at, sigma in enumerate(batch.tensors["sigma"]):
-        video, target = batch.tensors["video"][at], batch.tensors["target"][at]
-        clean = video - sigma * target  # Of x = (1 - s) c + s n and v = n - c.
-        text = batch.tensors["text"][at].float()
-        losses.append(reference(weights, pairs, 8 / 4, clean, clean + target, sigma, text))
+    for index, point, sigma in zip(indexes, batch.tensors["video"], batch.tensors["sigma"], strict=True):
+        clean = load_file(asked.clips[index].latents)["latents"].float()
+        noise = (point - (1 - sigma) * clean) / sigma
+        text = load_file(asked.clips[index].text)["embedding"].float()
+        losses.append(reference(weights, pairs, 8 / 4, clean, noise, sigma, text))
     loss = torch.stack(losses).mean()
     return loss, dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
 
@@ -141,8 +143,27 @@ def test_a_step_s_loss_and_all_its_gradients_are_the_formula_s(name, tmp_path):
     batch = objective.draw([0, 1], [generator("a"), generator("b")])
     loss = objective.losses(transformer, batch).mean()
     loss.backward()
-    wanted, gradients = expected(asked, batch, parameters)
+    wanted, gradients = expected(asked, (0, 1), batch, parameters)
     assert len(parameters) == 2 * 2 * 10  # Blocks, matrices, and q k v o twice and two of the feed-forward.
     assert loss.item() == pytest.approx(wanted.item(), rel=near)
     off = {n: ((p.grad - gradients[n]).norm() / gradients[n].norm()).item() for n, p in parameters.items()}
     assert max(off.values()) < nearly, {n: round(v, 5) for n, v in off.items() if v > nearly}
+
+
+def test_sigmas_are_logit_normal_moved_towards_noise_by_3(tmp_path):
+    objective = wan21.Objective(tiny.training(tmp_path, clips=1, held_out=0))
+    sigmas = torch.tensor([objective.draw([0], [generator("sigma", n)]).sigmas[0] for n in range(400)])
+    straight = (sigmas / (3 - 2 * sigmas)).logit()  # The inverse of 3 s / (1 + 2 s), then of the sigmoid.
+    assert abs(straight.mean()) < 0.15
+    assert abs(straight.std() - 1) < 0.1
+
+
+def test_a_sample_without_its_caption_is_given_the_empty_text(tmp_path):
+    asked = tiny.training(tmp_path, clips=1, held_out=0, caption_dropout=1.0)
+    text = wan21.Objective(asked).draw([0], [generator("any")]).tensors["text"][0]
+    assert text[:1].equal(load_file(asked.empty)["embedding"].float())
+    assert (len(text), text[1:].any().item()) == (models.TEXT_TOKENS, False)
+
+
+def test_the_loop_pads_texts_as_the_pipeline_does():
+    assert wan21.TEXT_TOKENS == models.TEXT_TOKENS
