@@ -31,6 +31,10 @@ ReadPictures: TypeAlias = "Callable[[Sequence[Batch]], Iterator[Sequence[NDArray
 ReadWaves: TypeAlias = "Callable[[Sequence[Batch], int], Iterator[Sequence[NDArray[np.float32] | None]]]"
 
 
+CPU_BYTES = 6e9
+"""Longer weights are not opened without a GPU: a clip would take many minutes."""
+
+
 class Text(Record):
     """One caption's files; `cut_off` counts its tokens beyond what the model takes."""
 
@@ -65,7 +69,7 @@ class Encoding:
 
         def make(indexes: Sequence[int]) -> Iterator[Text]:
             self.work.log(f"embedding {len(indexes)} captions")
-            with self.models.text_encoder(self.folder(), self._device()) as embed:
+            with self.models.text_encoder(*self._place()) as embed:
                 for start in range(0, len(indexes), batch):
                     for one in embed([texts[index] for index in indexes[start : start + batch]]):
                         conditions, connected = self._path("conditions.pt"), self._path("connected.safetensors")
@@ -92,7 +96,7 @@ class Encoding:
         def make(indexes: Sequence[int]) -> Iterator[Picture]:
             self.work.log(f"encoding the pictures of {len(indexes)} clips")
             batches = list(batches_of([samples[index] for index in indexes], batch))
-            with self.models.video_encoder(self.folder(), self._device()) as encode:
+            with self.models.video_encoder(*self._place()) as encode:
                 for together, found in zip(batches, read(batches), strict=True):
                     latents = in_halves(encode, torch.from_numpy(np.stack(found)))
                     for sample, one in zip(together, latents, strict=True):
@@ -110,7 +114,7 @@ class Encoding:
         def make(indexes: Sequence[int]) -> Iterator[Sound]:
             self.work.log(f"encoding the sound of {len(indexes)} clips")
             batches = list(batches_of([samples[index] for index in indexes], batch))
-            with self.models.audio_encoder(self.folder(), self._device()) as audio:
+            with self.models.audio_encoder(*self._place()) as audio:
                 for found in read(batches, audio.rate):
                     waves = [each for each in found if each is not None]
                     latents = iter(in_halves(audio.encode, torch.from_numpy(np.stack(waves))) if waves else ())
@@ -136,7 +140,7 @@ class Encoding:
         def make(indexes: Sequence[int]) -> Iterator[RoundTrip]:
             self.work.log(f"decoding {len(indexes)} latents again")
             wanted = [chosen[index] for index in indexes]
-            with self.models.video_decoder(self.folder(), self._device()) as decode:
+            with self.models.video_decoder(*self._place()) as decode:
                 for index, (before,) in zip(wanted, read([[samples[index]] for index in wanted]), strict=True):
                     stored = ltx2_layout.read(self.work.open(latents[index].latents))["latents"]
                     after = in_halves(decode, stored[None])[0]
@@ -158,11 +162,18 @@ class Encoding:
     def _path(self, name: str) -> Path:
         return self.work.scratch / name
 
-    def _device(self) -> str:
+    def _place(self) -> tuple[Path, str]:
+        """Where the weights lie, and which device they go to. Raises ValueError where that would be in vain."""
         import torch
 
+        folder = self.folder()
         if torch.cuda.is_available():
-            return "cuda"
-        if self.base.profile == "full":
-            self.work.log("there is no GPU here: the CPU does it, which takes very long")
-        return "cpu"
+            return folder, "cuda"
+        size_bytes = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+        if size_bytes > CPU_BYTES:
+            raise ValueError(
+                f"{self.base.model} has {size_bytes / 1e9:.0f} GB of weights and this machine no GPU: run it on a GPU "
+                'host, or set `profile = "tiny"` to try everything with small random weights'
+            )
+        self.work.log("there is no GPU here: the CPU does it")
+        return folder, "cpu"

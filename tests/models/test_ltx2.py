@@ -79,6 +79,25 @@ def test_features_before_the_connectors_are_gemma_s_layers_normalised_and_projec
     assert torch.equal(one.video_LD, one.audio_LD)
 
 
+def test_ltx_2_3_has_other_features_for_picture_and_sound(pipe):
+    """Its connectors project the layers twice, each to its own width: the official files of that model."""
+    from diffusers.pipelines.ltx2.connectors import LTX2TextConnectors
+
+    connectors = LTX2TextConnectors(
+        caption_channels=TEXT_DIM, text_proj_in_factor=3, per_modality_projections=True, proj_bias=True,
+        video_hidden_dim=32, video_connector_num_attention_heads=2, video_connector_attention_head_dim=16,
+        audio_hidden_dim=16, audio_connector_num_attention_heads=2, audio_connector_attention_head_dim=8,
+        video_gated_attn=True, audio_gated_attn=True, rope_type="split",
+    ).eval()  # fmt: skip
+    (one,) = ltx2.embedding(pipe.tokenizer, pipe.text_encoder, connectors, "cpu")(TEXTS[:1])
+    assert (one.video_LD.shape, one.audio_LD.shape) == ((1024, 32), (1024, 16))
+    hidden, mask = pipe._get_gemma_prompt_embeds(TEXTS[:1], device="cpu", dtype=torch.float32)
+    with torch.no_grad():
+        video, audio, _ = connectors(hidden, mask, padding_side="left")
+    torch.testing.assert_close(one.connected_video_LD, video[0].bfloat16(), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(one.connected_audio_LD, audio[0].bfloat16(), rtol=0.02, atol=0.02)
+
+
 def test_a_text_does_not_depend_on_those_beside_it(tiny_ltx2, embedded):
     with ltx2.text_encoder(tiny_ltx2, "cpu") as embed:
         (alone,) = embed(TEXTS[:1])

@@ -15,7 +15,7 @@ from pipeline.engine.records import File, files_of
 from pipeline.engine.store import Store
 from pipeline.engine.work import Workspace
 from pipeline.media import ffmpeg
-from pipeline.models import ltx2
+from pipeline.models import ltx2, ltx2_encoding
 from pipeline.schemas.datasets import Ltx2Dataset, Sample
 from pipeline.schemas.timeline import Span
 from pipeline.steps import step4_ltx2_preprocess as step4
@@ -243,6 +243,13 @@ def test_a_clip_with_another_number_of_frames_is_named(bench, clips):
 def test_a_caption_too_long_is_cut_and_said(bench, clips):
     bench.run([sample(bench.store, clips[0], "word " * 300, 9, "96x64")])
     assert any("more than the model takes" in line for line in bench.said)
+
+
+def test_weights_far_too_long_for_a_cpu_are_refused_with_a_remedy(bench, clips, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(ltx2_encoding, "CPU_BYTES", 1e6)
+    with pytest.raises(ValueError, match=r'GB of weights and this machine no GPU: .*profile = "tiny"'):
+        bench.run([sample(bench.store, clips[0], "Ann.", 9, "96x64")])
 
 
 def test_a_dataset_without_clips_makes_the_empty_embedding_alone(bench):
