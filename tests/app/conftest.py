@@ -41,7 +41,7 @@ def browser():
 def serve(tmp_path):
     """Starts the panel for a show's folder; its address."""
     with ExitStack() as servers:
-        yield lambda folder: servers.enter_context(_panel(folder, tmp_path))
+        yield lambda folder, port=0: servers.enter_context(_panel(folder, tmp_path, port))
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +51,15 @@ def serve_all(tmp_path_factory):
         yield lambda folder: servers.enter_context(_panel(folder, tmp_path_factory.mktemp("panel")))
 
 
-@contextmanager
-def _panel(folder, elsewhere):
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def _panel(folder, elsewhere, port=0):
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", ROOT / "app" / "server.py"]
     with (elsewhere / "panel.log").open("w") as log:
         server = subprocess.Popen(
