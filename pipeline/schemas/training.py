@@ -14,9 +14,9 @@ class Ltx2Encoded(Record):
     """One sample of the LTX-2 dataset as tensors; `sample` is the stem of its video's name.
 
     `caption` is the text that was embedded, the trigger in front of it. `latents`, `audio_latents` and `conditions` are
-    files of the official trainer's layout (its names say where they belong: `latents/NAME.pt`). `connected` is ours: the
-    text embeddings behind the connectors, a safetensors file with `video` and `audio` of [tokens, channels] bf16, all
-    tokens real. `num_frames`, `width`, `height` are the video's.
+    files of the official trainer's layout (its names say where they belong: `latents/NAME.pt`). `connected` is ours:
+    the text behind the connectors, a safetensors file with `video` and `audio` of [tokens, channels] bf16, all tokens
+    real. `num_frames`, `width`, `height` are the video's.
     """
 
     sample: str
