@@ -20,6 +20,8 @@ from pipeline.steps import (
     step3_ltx2_data,
     step3_wan21_package,
     step4_ltx2_preprocess,
+    step5_ltx2_train,
+    step5_wan21_train,
 )
 
 SOURCES = (
@@ -42,6 +44,8 @@ STEPS: tuple[Step, ...] = (
     step3_ltx2_data.run,
     step3_wan21_package.run,
     step4_ltx2_preprocess.run,
+    step5_ltx2_train.run,
+    step5_wan21_train.run,
 )
 
 check(SOURCES, STEPS)

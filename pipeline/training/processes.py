@@ -147,13 +147,14 @@ def _world(rank: int, size: int, port: int) -> Iterator[World]:
     from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs  # type: ignore[import-untyped]
 
     who = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_PORT": port}
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // size)))}
     before = dict(os.environ)
-    os.environ.update({**{name: str(value) for name, value in who.items()}, "MASTER_ADDR": "127.0.0.1"})
+    os.environ.update({**{name: str(value) for name, value in who.items()}, "MASTER_ADDR": "127.0.0.1", **threads})
     try:
         accelerator = Accelerator(
             cpu=not torch.cuda.is_available(),
             kwargs_handlers=[
-                DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True),
+                DistributedDataParallelKwargs(gradient_as_bucket_view=True),
                 InitProcessGroupKwargs(timeout=PATIENCE),
             ],
         )

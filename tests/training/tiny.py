@@ -1,5 +1,6 @@
 """A training that takes milliseconds a step: LTX-2's transformer with random weights, and clips of random latents."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def transformer(dtype=torch.float32):
     with torch.random.fork_rng():
         torch.manual_seed(7)
         return LTX2VideoTransformer3DModel(**FIELDS).to(dtype)
+
+
+def slow(seconds, dtype):
+    """One whose every step takes so long, in which it can be ended."""
+    model = transformer(dtype)
+    model.register_forward_pre_hook(lambda *_: time.sleep(seconds))
+    return model
 
 
 def config(**changed):

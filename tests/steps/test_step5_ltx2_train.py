@@ -1,0 +1,139 @@
+"""The step as the engine runs it, on the tiny model that it makes itself, with clips of random latents."""
+
+import json
+
+import pytest
+import torch
+
+from pipeline.engine.events import Events
+from pipeline.models import ltx2_layout
+from pipeline.models.ltx2 import Embedded
+from pipeline.schemas.training import Ltx2Encoded, Ltx2Precomputed
+from pipeline.steps import step5_ltx2_train
+from pipeline.steps.step5_ltx2_train import Config
+
+TOKENS, CHANNELS = 1024, 32
+
+
+def encoded(work, name, split, number, *, sound=True):
+    draw = torch.Generator().manual_seed(number)
+    paths = {kind: work.scratch / f"{name}-{kind}" for kind in ("latents", "audio", "conditions", "connected")}
+    ltx2_layout.write_latents(paths["latents"], torch.randn(128, 2, 2, 2, generator=draw).bfloat16(), 24.0)
+    ltx2_layout.write_audio_latents(paths["audio"], torch.randn(8, 9, 16, generator=draw), 9 / 24)
+    words = torch.randn(TOKENS, CHANNELS, generator=draw).bfloat16()
+    text = Embedded(words, words, torch.ones(TOKENS, dtype=torch.int64), words, words, 0)
+    ltx2_layout.write_conditions(paths["conditions"], text)
+    ltx2_layout.write_connected(paths["connected"], text)
+    audio = work.keep(paths["audio"], f"audio_latents/{name}.pt") if sound else None
+    return Ltx2Encoded(
+        sample=name,
+        split=split,
+        caption=f"What {name} shows.",
+        num_frames=9,
+        width=64,
+        height=64,
+        fps=24.0,
+        latents=work.keep(paths["latents"], f"latents/{name}.pt"),
+        audio_latents=audio,
+        conditions=work.keep(paths["conditions"], f"conditions/{name}.pt"),
+        connected=work.keep(paths["connected"], f"conditions_final/{name}.safetensors"),
+    )
+
+
+def precomputed(work, *, held_out=1):
+    samples = [encoded(work, f"clip{number}", "train", number, sound=number != 3) for number in range(4)]
+    samples += [encoded(work, f"held{number}", "holdout", 10 + number) for number in range(held_out)]
+    empty = encoded(work, "empty", "train", 99).connected
+    return Ltx2Precomputed(base="Lightricks/LTX-2", revision=None, trigger="sp1es", samples=tuple(samples), empty=empty)
+
+
+def config(**changed):
+    plain = {"profile": "tiny", "steps": 6, "rank": 4, "learning_rate": 1e-2, "checkpoint_every": 3, "sample_every": 0}
+    return Config(**{**plain, "sample_steps": 2, "sample_clips": 1, "holdout_sigmas": 2, "seed": 1, **changed})
+
+
+def told(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """The tiny model is made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def watched(work, tmp_path, cache):
+    work.events = Events(tmp_path / "events.jsonl")
+    work.cache = cache
+    return work
+
+
+def test_a_dataset_becomes_a_lora_with_all_that_is_known_of_it(watched, tmp_path):
+    data = precomputed(watched)
+    found = step5_ltx2_train.run(config(), watched, step4_ltx2_preprocess=data)
+    assert [each.step for each in found.checkpoints] == [3, 6]
+    assert [each.step for each in found.holdout] == [0, 3, 6]
+    assert [each.sample for each in found.usage] == ["clip0", "clip1", "clip2", "clip3"]
+    assert sorted(each.times for each in found.usage) == [1, 1, 2, 2]
+    assert [(each.step, each.of) for each in found.samples] == [(0, "held0"), (6, "held0")]
+    assert found.weights.name == "sp1es_ltx2.safetensors"
+    assert len(watched.open(found.log).read_text().splitlines()) == 6
+    kinds = [event["event"] for event in told(tmp_path)]
+    assert kinds.count("metric") == 6
+    assert kinds.count("checkpoint") == 2
+    assert kinds.count("planned") == 1
+
+
+def steps_trained(tmp_path):
+    return [event["at_step"] for event in told(tmp_path) if event["event"] == "metric"]
+
+
+def test_settings_that_only_watch_train_nothing_again(watched, tmp_path):
+    data = precomputed(watched)
+    before = step5_ltx2_train.run(config(steps=4, checkpoint_every=2), watched, step4_ltx2_preprocess=data)
+    (tmp_path / "events.jsonl").unlink()
+    other = config(steps=4, checkpoint_every=1, holdout_sigmas=3, prompts=("A spy at dawn.",), spike=0)
+    after = step5_ltx2_train.run(other, watched, step4_ltx2_preprocess=data)
+    assert steps_trained(tmp_path) == []
+    assert [each.digest for each in (before.weights, before.log)] == [
+        each.digest for each in (after.weights, after.log)
+    ]
+    assert [each.step for each in after.holdout] == [0, 2, 4]
+    assert [(each.step, each.text) for each in after.samples if not each.of] == [
+        (0, "A spy at dawn."),
+        (4, "A spy at dawn."),
+    ]
+
+
+def test_more_steps_go_on_from_the_last_checkpoint(watched, tmp_path):
+    data = precomputed(watched, held_out=0)
+    quick = {"sample_clips": 0, "caption_dropout": 0.5}
+    step5_ltx2_train.run(config(steps=3, **quick), watched, step4_ltx2_preprocess=data)
+    (tmp_path / "events.jsonl").unlink()
+    longer = step5_ltx2_train.run(config(steps=5, **quick), watched, step4_ltx2_preprocess=data)
+    assert steps_trained(tmp_path) == [4, 5]
+    assert (longer.best_step, longer.holdout) == (5, ())
+    assert len(watched.open(longer.log).read_text().splitlines()) == 5
+
+
+def test_with_a_falling_learning_rate_more_steps_begin_again(watched, tmp_path):
+    data = precomputed(watched, held_out=0)
+    for steps in (1, 2):
+        step5_ltx2_train.run(
+            config(steps=steps, schedule="linear", sample_clips=0), watched, step4_ltx2_preprocess=data
+        )
+    assert steps_trained(tmp_path) == [1, 1, 2]
+
+
+def test_what_was_made_for_another_model_is_refused(work):
+    data = precomputed(work).model_copy(update={"base": "Lightricks/LTX-2.3"})
+    with pytest.raises(ValueError, match="give both the same model"):
+        step5_ltx2_train.run(config(), work, step4_ltx2_preprocess=data)
+
+
+def test_without_a_clip_to_train_on_it_says_where_to_look(work):
+    data = precomputed(work)
+    data = data.model_copy(update={"samples": tuple(each for each in data.samples if each.split == "holdout")})
+    with pytest.raises(ValueError, match="nothing is left to train on"):
+        step5_ltx2_train.run(config(), work, step4_ltx2_preprocess=data)

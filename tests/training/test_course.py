@@ -1,0 +1,215 @@
+"""What every training does besides its maths, on LTX-2's small model: going on, keeping, judging, ending."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.engine.events import Events, Reader
+from pipeline.engine.run import REQUESTS
+from pipeline.engine.work import StoppedError
+from pipeline.schemas.training import Sampled
+from pipeline.training import export, ltx2
+from pipeline.training.processes import World, together
+
+from . import tiny
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """How sums are shared among threads changes their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def trained(root, asked, work=None, **more):
+    work = work or tiny.workspace(root)
+    return ltx2.train(asked, World(), tiny.hands(work, asked, **more))
+
+
+def told(root, event):
+    lines = (json.loads(line) for line in (root / "events.jsonl").read_text().splitlines())
+    return [line for line in lines if line["event"] == event]
+
+
+def weights(root, checkpoint):
+    return (root / "store" / "objects" / checkpoint.weights.digest[:2] / checkpoint.weights.digest[2:]).read_bytes()
+
+
+def state(root, checkpoint):
+    path = root / "store" / "objects" / checkpoint.state.digest[:2] / checkpoint.state.digest[2:]
+    return torch.load(path, weights_only=True)
+
+
+def same(one, other):
+    """Whether two states of training are the same to the last bit, apart from how long steps took."""
+    if isinstance(one, torch.Tensor):
+        return one.equal(other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one if key != "log")
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def test_the_loss_falls(tmp_path):
+    found = trained(tmp_path, tiny.training(tmp_path / "data", steps=25, learning_rate=2e-2))
+    first, last = found.holdout
+    assert (first.step, last.step) == (0, 25)
+    assert last.loss < 0.95 * first.loss
+
+
+def test_settled_on_disk_is_what_the_model_says(tmp_path):
+    asked = tiny.training(tmp_path / "data", steps=3)
+    found = trained(tmp_path, asked)
+    path = tmp_path / "lora.safetensors"
+    path.write_bytes(weights(tmp_path, found.best))
+    lora, about = export.load(path)
+    assert (about.step, len(lora)) == (3, 2 * 2 * 6 * 4)
+
+
+def go(root: Path, pause: float, **changed) -> None:
+    """In a process of its own."""
+    torch.set_num_threads(1)
+    asked = tiny.training(root / "data", load=partial(tiny.slow, pause), **changed)
+    trained(root, asked)
+
+
+SETTINGS = {"steps": 20, "checkpoint_every": 10, "caption_dropout": 0.5, "first_frame": 0.5, "ema": 0.9}
+SETTINGS |= {"lora_dropout": 0.1}
+
+
+def test_killed_at_any_moment_training_goes_on_to_the_same_weights(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=go, args=(tmp_path / "killed", 0.02), kwargs=SETTINGS)
+    (tmp_path / "killed").mkdir()
+    process.start()
+    deadline = time.monotonic() + 120
+    events = tmp_path / "killed" / "events.jsonl"
+    while not (events.exists() and len(told(tmp_path / "killed", "metric")) >= 12):
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    asked = tiny.training(tmp_path / "killed" / "data", **SETTINGS)
+    assert told(tmp_path / "killed", "resumed") == []
+    after = trained(tmp_path / "killed", asked)
+    whole = trained(tmp_path / "whole", asked)
+    (resumed,) = told(tmp_path / "killed", "resumed")
+    assert resumed["at_step"] == 10
+    assert [each.step for each in after.checkpoints] == [10, 20]
+    for one, other in zip(after.checkpoints, whole.checkpoints, strict=True):
+        assert weights(tmp_path / "killed", one) == weights(tmp_path / "whole", other)
+        assert same(state(tmp_path / "killed", one), state(tmp_path / "whole", other))
+    assert after.holdout == whole.holdout
+    assert after.usage == whole.usage
+    assert len(after.log) == 20
+
+
+def test_ended_on_request_training_keeps_where_it_is_and_goes_on_from_there(tmp_path):
+    asked = tiny.training(tmp_path / "data", held_out=0, steps=6)
+    work = tiny.workspace(tmp_path)
+    work.stopping.asked.set()
+    with pytest.raises(StoppedError, match="stopped at step 1 as was asked"):
+        trained(tmp_path, asked, work)
+    found = trained(tmp_path, asked)
+    assert [each.step for each in found.checkpoints] == [1, 6]
+    assert [each["at_step"] for each in told(tmp_path, "resumed")] == [1]
+    assert [json.loads(line)["step"] for line in found.log] == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_people_ask_for_is_done_after_the_step(tmp_path):
+    def sample(transformer, prompt, step):
+        torch.manual_seed(5)  # Whatever samples draw, training goes on as if there were none.
+        path = work.scratch / "video.mp4"
+        path.write_bytes(f"{step}".encode())
+        return Sampled(step=step, prompt=prompt, text="A spy.", seed=1, video=work.keep(path))
+
+    asked = tiny.training(tmp_path / "data", steps=4, lora_dropout=0.1, sample_every=0)
+    work = tiny.workspace(tmp_path)
+    work.requests = Reader.at_end(tmp_path / REQUESTS)
+    requests = Events(tmp_path / REQUESTS)
+    requests.emit("asked", step="step5-wan21-train", ask="save", by="somebody")
+    requests.emit("asked", step=work.step, ask="sample", by="somebody")
+    found = trained(tmp_path, asked, work, prompts=("A spy.",), sample=sample)
+    assert [(each.step, each.prompt) for each in found.samples] == [(0, 0), (1, 0), (4, 0)]
+    assert [each.step for each in found.checkpoints] == [1, 4]
+    (tmp_path / "plain").mkdir()
+    plain = trained(tmp_path / "plain", asked)
+    assert weights(tmp_path, found.best) == weights(tmp_path / "plain", plain.best)
+
+
+def test_a_clip_whose_latents_are_broken_is_named_and_the_last_good_checkpoint_stays(tmp_path):
+    asked = tiny.training(tmp_path / "data", clips=3, held_out=0, steps=30, checkpoint_every=1)
+    broken = torch.load(asked.clips[1].latents)
+    torch.save({**broken, "latents": broken["latents"] * float("nan")}, asked.clips[1].latents)
+    work = tiny.workspace(tmp_path)
+    with pytest.raises(ValueError, match=r"loss is not a number any more; it was at clip1 \(sigma"):
+        trained(tmp_path, asked, work)
+    for kept in told(tmp_path, "checkpoint"):
+        found = torch.load(work.store.object_path(kept["state"]["digest"]), weights_only=True)
+        assert all(each.isfinite().all() for each in found["parameters"].values())
+
+
+def test_the_best_checkpoint_is_the_one_that_the_held_out_clips_like(tmp_path):
+    found = trained(tmp_path, tiny.training(tmp_path / "data", steps=6, checkpoint_every=2, learning_rate=1.0))
+    losses = {each.step: each.loss for each in found.holdout}
+    assert list(losses) == [0, 2, 4, 6]
+    assert found.best.step == min((2, 4, 6), key=lambda step: losses[step])
+
+
+def test_hold_out_losses_compare_between_trainings(tmp_path):
+    base = []
+    for number, changed in enumerate([{"seed": 1}, {"seed": 2, "batch_size": 2, "rank": 2}]):
+        asked = tiny.training(tmp_path / "data", steps=1, **changed)
+        (tmp_path / str(number)).mkdir()
+        base.append(trained(tmp_path / str(number), asked).holdout[0])
+    assert base[0] == base[1]
+
+
+def test_the_average_is_what_is_judged_and_given_away(tmp_path):
+    asked = tiny.training(tmp_path / "data", steps=3, ema=0.9)
+    found = trained(tmp_path, asked)
+    kept = state(tmp_path, found.best)
+    averages = dict(zip(kept["parameters"], kept["average"], strict=True))
+    path = tmp_path / "lora.safetensors"
+    path.write_bytes(weights(tmp_path, found.best))
+    lora, _ = export.load(path)
+    name = "transformer_blocks.0.attn1.to_q.lora_B"
+    assert lora[f"{name}.weight"].equal(averages[f"{name}.default.weight"].bfloat16())
+    assert not averages[f"{name}.default.weight"].equal(kept["parameters"][f"{name}.default.weight"])
+
+
+def test_two_processes_learn_what_one_does_with_accumulation(tmp_path):
+    asked = tiny.training(tmp_path / "data", steps=4, accumulation=2, clips=5, batch_size=2, checkpoint_every=2)
+    one = trained(tmp_path, asked)
+    (tmp_path / "two").mkdir()
+    work, two = tiny.workspace(tmp_path / "two"), replace(asked, config=asked.config.model_copy(update={"gpus": 2}))
+    with together(2, partial(ltx2.follow, two)) as world:
+        both = ltx2.train(two, world, tiny.hands(work, two))
+    for name, found in state(tmp_path, one.best)["parameters"].items():
+        assert torch.allclose(state(tmp_path / "two", both.best)["parameters"][name], found, atol=1e-5), name
+    assert [each.loss for each in both.holdout] == pytest.approx([each.loss for each in one.holdout], rel=1e-4)
+    assert both.usage == one.usage
+    losses = [[json.loads(line)["loss"] for line in each.log] for each in (one, both)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert multiprocessing.active_children() == []
+
+
+def broken(world: World) -> None:
+    raise ValueError("clip7 cannot be read")
+
+
+def test_what_another_process_fails_with_is_said():
+    with pytest.raises(ValueError, match="clip7 cannot be read"), together(2, broken) as world:
+        world.gathered(1)
+    assert multiprocessing.active_children() == []
