@@ -20,6 +20,25 @@ _drawing = st.components.v2.component(
     .diff .come { background: color-mix(in srgb, var(--st-green-color) 18%, transparent); }
     .diff .gone { background: color-mix(in srgb, var(--st-red-color) 16%, transparent); }
     .diff .where { opacity: .6; }
+    .steps small { opacity: .65; font-size: .8rem; }
+    .step { display: grid; grid-template-columns: 1.2em 1fr auto; gap: .5em; align-items: baseline; font-size: .9rem;
+            padding: .45em 0; border-top: 1px solid var(--st-border-color); }
+    .step > span { min-width: 0; }
+    .step .why { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+    .step .time { text-align: right; white-space: nowrap; }
+    .step .time small { display: block; }
+    .left .one { display: grid; grid-template-columns: 17em 1fr 13em; gap: 1em; align-items: center; font-size: .87rem;
+                 padding: .3em 0; }
+    .left small { display: block; opacity: .65; font-size: .78rem; }
+    .left .track { position: relative; height: 8px; border-radius: 4px;
+                   background: color-mix(in srgb, var(--st-text-color) 7%, transparent); }
+    .left .track i { position: absolute; left: 0; top: 0; height: 8px; border-radius: 4px; min-width: 3px; }
+    .left .track .may { opacity: .3; }
+    .left .unknown { opacity: .6; font-style: italic; }
+    .meters { display: grid; grid-template-columns: repeat(auto-fit, minmax(13em, 1fr)); gap: 1.2em; }
+    .meter { display: grid; grid-template-columns: 1fr auto; gap: .3em .6em; font-size: .87rem; min-width: 0; }
+    .meter .bar, .meter small { grid-column: 1 / -1; }
+    .meter small { opacity: .65; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
     """,
     js="""
     export default function ({ data, parentElement }) {

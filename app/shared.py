@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline import control, dag
-from pipeline.control import Link, UnitStatus
+from pipeline.control import Forecast, Link, UnitStatus
 
 Named = Literal["failed", "running", "stale", "missing", "fresh", "review"]
 Palette = Literal["red", "blue", "orange", "gray", "green", "violet"]
@@ -102,6 +102,7 @@ class Snapshot:
     steps: tuple[Node, ...]
     units: tuple[UnitStatus, ...]
     links: tuple[Link, ...]
+    left: Forecast
 
     @property
     def episodes(self) -> tuple[str, ...]:
@@ -132,12 +133,14 @@ def look(folder: Path) -> Snapshot:
     sources = [Node(source.name, (), is_source=True) for source in dag.SOURCES]
     steps = [Node(step.name, tuple(need.producer for need in step.needs.values())) for step in dag.STEPS]
     used = {need for step in steps for need in step.needs}
+    units, left = control.outlook(show)
     return Snapshot(
         name=show.file.name,
         folder=folder,
         steps=(*(source for source in sources if source.name in used), *steps),
-        units=tuple(control.status(show)),
+        units=tuple(units),
         links=tuple(control.review_links(show)),
+        left=left,
     )
 
 

@@ -220,13 +220,15 @@ _LAST_WORDS = 6
 NAMES = {"label-studio": "Label Studio"}
 
 
-def job(show: Show, made: Job) -> None:
-    """What a job did or does, with its words. What runs can be stopped."""
+def job(show: Show, made: Job, name: str = "") -> None:
+    """What a job did or does, with its words. What runs can be stopped. `name` is what people call it."""
+    name = name or NAMES.get(made.verb, made.verb.capitalize())
     state = shared.STATES[JOB_STATES[made.state]]
+    ends = made.state == "running" and made.stopped_by
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{NAMES.get(made.verb, made.verb.capitalize())}**", width="content")
-            st.badge(made.state, icon=state.icon, color=state.palette, width="content")
+            st.markdown(f"**{marks.plain(name)}**", width="content")
+            st.badge("ending" if ends else made.state, icon=state.icon, color=state.palette, width="content")
             took = "for" if made.state == "running" else "took"
             st.caption(f"{made.at:%d %b %H:%M} by {made.by}, {took} {shared.duration(made.seconds)}")
         serves = made.state == "running" and made.verb == "label-studio"
@@ -234,10 +236,12 @@ def job(show: Show, made: Job) -> None:
             st.code("\n".join(made.lines[-_LAST_WORDS:]) or "…", language=None, wrap_lines=True)
         elif made.lines and not serves:
             st.caption("  \n".join(marks.plain(line) for line in made.lines[-2:]))
-        if made.state == "running":
-            act("Stop", ":material/stop:", f"stop-{made.id}", partial(stopped, show, made))
+        if ends:
+            st.caption(f"{marks.plain(made.stopped_by)} cancelled it. What it has is being kept.")
+        elif made.state == "running":
+            act("Stop", ":material/stop:", f"stop-{made.id}", partial(stopped, show, made, name))
 
 
-def stopped(show: Show, made: Job, person: str) -> str:
+def stopped(show: Show, made: Job, name: str, person: str) -> str:
     control.stop(show, made.id, by=person)
-    return f"{NAMES.get(made.verb, made.verb.capitalize())} is stopping. What it finished is kept."
+    return f"{name} is stopping. What it finished is kept."

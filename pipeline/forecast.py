@@ -337,6 +337,13 @@ def words(of: Forecast) -> str:
     return ", ".join(parts)
 
 
+def row(of: Left, currency: str) -> tuple[str | int, ...]:
+    """A step's line of a table: its name, what is to make, time, its range, money, and how past forecasts fared."""
+    known = (duration(of.left.likely), spread(of.left)) if of.left else ("not measured yet", "")
+    money = amount(of.money.likely, currency) if of.money else ""
+    return of.step, of.units, *known, money, accuracy(of.error) if of.error else ""
+
+
 def accuracy(of: Truth) -> str:
     """How far past forecasts were off."""
     return f"usually off by {100 * of.usually:.0f} %; {of.inside} of {of.count} were within their range"

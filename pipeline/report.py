@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import dag
+from pipeline import dag, forecast
 from pipeline.engine.plan import SHOW
 from pipeline.engine.records import Record
 from pipeline.quality import Estimate, Quality, Range, Share
@@ -241,6 +241,14 @@ def _of(share: Share, digits: int = 0) -> str:
     return f"{share.count} of {share.of} ({100 * share.count / share.of:.{digits}f} %)"
 
 
+def _time(show: Show) -> Iterator[Section]:
+    """What is left of each step, and what it comes to in one line."""
+    left = forecast.outlook(show).left()
+    columns = ("step", "to make", "time left", "in 8 of 10 cases", "money", "past forecasts were")
+    rows = tuple(forecast.row(each, left.currency) for each in left.steps)
+    yield Section("Time left", columns, rows, forecast.words(left))
+
+
 _SECTIONS: tuple[Callable[[Show], Iterator[Section]], ...] = (
     _scenes,
     _transcripts,
@@ -248,4 +256,5 @@ _SECTIONS: tuple[Callable[[Show], Iterator[Section]], ...] = (
     _captions,
     _reviewed,
     _datasets,
+    _time,
 )

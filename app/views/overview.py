@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from app import components, drawing, marks, shared, shell
+from app import components, done_here, drawing, marks, remaining, shared, shell
 from app.shared import SHOW, STATES, Advice, Snapshot
-from pipeline import control
+from pipeline import control, forecast
 from pipeline.control import Link, UnitStatus
 
 FOLLOW_SECONDS = 3.0  # between two looks while something runs
@@ -32,8 +32,10 @@ def content() -> None:
     shell.tell()
     next_step(now, shared.advice(now.units, now.links, now.reviewed))
     pipeline(now)
+    time_left(now)
     review(now.links)
     results(now)
+    done_here.part(now.folder)
     if now.is_busy != st.session_state.get("busy", False):
         st.session_state.busy = now.is_busy
         st.rerun()  # how often to look is the page's to say
@@ -65,6 +67,18 @@ def pipeline(now: Snapshot) -> None:
     notes = {"review": f"{done} of {total} answered"} if total else {}
     picture = drawing.picture(now.steps, now.units, notes)
     components.drawing(picture + drawing.legend(now.units), key="pipeline")
+
+
+def time_left(now: Snapshot) -> None:
+    """What is left of each step, in time and money, from what past runs took."""
+    if not now.left.units:
+        return
+    st.subheader("Time left", anchor=False)
+    said = forecast.words(now.left)
+    st.markdown(f"{marks.plain(said[:1].upper() + said[1:])}.")
+    components.drawing(remaining.bars(now.left), key="left")
+    if now.left.error is not None:
+        st.caption(f":material/target: Past forecasts were {forecast.accuracy(now.left.error)}.")
 
 
 def review(links: tuple[Link, ...]) -> None:

@@ -1,0 +1,38 @@
+"""Launch, what goes on: the launches that run and the last that ended, each with the way to its run."""
+
+import streamlit as st
+
+from app import shell
+from pipeline import launching, runs
+from pipeline.control import Show
+
+FOLLOW_SECONDS, WATCH_SECONDS = 2.0, 15.0
+
+
+def part(show: Show) -> None:
+    """Refreshes itself, and the page with it once a launch begins or ends."""
+    busy = any(job.state == "running" for job in launching.recent(show))
+    st.fragment(follow, run_every=FOLLOW_SECONDS if busy else WATCH_SECONDS)(busy)
+
+
+def follow(was_busy: bool) -> None:
+    show = shell.show()
+    if show is None:
+        return
+    found = launching.recent(show)
+    if any(job.state == "running" for job in found) != was_busy:
+        st.rerun()
+    if not found:
+        return
+    st.subheader("Launched", anchor=False)
+    for row in (found[:2], found[2:]):
+        for column, job in zip(st.columns(2, gap="medium"), row, strict=False):
+            with column:
+                shell.job(show, job, launching.called(job))
+                if run := runs.of_job(show, job.id):
+                    st.page_link(
+                        "views/runs.py",
+                        label="Progress, log and samples",
+                        icon=":material/monitoring:",
+                        query_params={"run": run.id},
+                    )

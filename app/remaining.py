@@ -1,0 +1,36 @@
+"""What is left of each step as bars of time, with their range, money and what was kept. HTML, pure."""
+
+from html import escape
+
+from app.shared import STATES
+from pipeline import forecast
+from pipeline.forecast import Forecast, Left
+
+TIME, GPU = STATES["running"].colour, "#8F6CC8"
+
+
+def bars(of: Forecast) -> str:
+    """One line a step, in the DAG's order; the longest likely time is the whole width."""
+    longest = max((each.left.high for each in of.steps if each.left), default=1.0) or 1.0
+    return f'<div class="left">{"".join(line(each, longest, of.currency) for each in of.steps)}</div>'
+
+
+def line(of: Left, longest: float, currency: str) -> str:
+    units = f"{of.units:,} to make" + (f", {of.waiting:,} of them perhaps" if of.waiting else "")
+    kept = f", {of.kept:,} of {of.items:,} items kept" if of.kept else ""
+    about = f"<b>{escape(of.step)}</b><small>{escape(units + kept)}</small>"
+    if of.left is None:
+        return f'<div class="one"><span>{about}</span><span class="unknown">not measured yet</span><span></span></div>'
+    colour = GPU if of.device == "cuda" else TIME
+    likely, high = (100 * each / longest for each in (of.left.likely, of.left.high))
+    spread = forecast.spread(of.left)
+    usual = f"; {forecast.accuracy(of.error)}" if of.error else ""
+    hint = f"{spread} in 8 of 10 cases, from {of.count} {'run' if of.count == 1 else 'runs'}{usual}"
+    money = f" · {forecast.amount(of.money.likely, currency)}" if of.money else ""
+    return (
+        f'<div class="one" title="{escape(hint)}"><span>{about}</span>'
+        f'<span class="track" role="img" aria-label="{escape(spread)}"><i class="may" style="width:{high:.1f}%;'
+        f'background:{colour}"></i><i style="width:{likely:.1f}%;background:{colour}"></i></span>'
+        f"<span>{escape(forecast.duration(of.left.likely))}{escape(money)}"
+        f"<small>{escape(spread)} {'GPU' if of.device == 'cuda' else 'CPU'}</small></span></div>"
+    )
