@@ -216,6 +216,8 @@ def main() -> None:
             answers.flush()
         except BrokenPipeError:  # Whoever wanted it is gone; what the job kept is in the store.
             os._exit(1)
+        if stopping.asked.is_set():  # Told to end: what comes after this job is not for this worker.
+            break
     models.close()
 
 

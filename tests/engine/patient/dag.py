@@ -1,0 +1,5 @@
+"""A step that takes its time, for the engine's tests of ending one."""
+
+from patient.steps import step1_wait
+
+STEPS = (step1_wait.run,)
