@@ -10,9 +10,10 @@ import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
-from pipeline.engine import plan
+from pipeline.engine import fingerprint, plan
 from pipeline.engine.records import File, Record
 from pipeline.engine.store import Run
 from pipeline.show import Show
@@ -181,6 +182,7 @@ class Trained:
 def stand(show: Show, given: Mapping[str, Record], until: str = "step4-ltx2-preprocess") -> None:
     """As if the steps before `until` had been made, with the outputs `given` and empty ones for the others."""
     what = show.plan()
+    show.store.publish(show.store.object_path(fingerprint.of_bytes(b"")), b"")
     for node in what.nodes([until]):
         if node[0] == until:
             continue
@@ -206,5 +208,13 @@ def _empty(kind: type[Record], unit: str) -> Record:
     for name, each in kind.model_fields.items():
         if each.is_required():
             origin = get_origin(each.annotation) or each.annotation
-            values[name] = get_args(each.annotation)[0] if origin is Literal else unit if origin is str else origin()
+            values[name] = _nothing(origin, each.annotation, unit)
     return kind.model_validate(values)
+
+
+def _nothing(origin: Any, kind: Any, unit: str) -> Any:
+    if origin is Literal:
+        return get_args(kind)[0]
+    if origin is File:
+        return File(digest=fingerprint.of_bytes(b""), name="nothing", size_bytes=0)
+    return None if origin in (Union, UnionType) else unit if origin is str else origin()

@@ -12,12 +12,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from benchmarks.season import Season
-from benchmarks.trained import LTX2, PROMPTS, Trained
+from benchmarks.trained import LTX2, PROMPTS, Trained, stand
 from pipeline import jobs, runs, runs_alike, runs_asks, runs_lights, runs_process
+from pipeline.engine import explain
 from pipeline.engine.events import Events, Reader
 from pipeline.engine.run import REQUESTS
 from pipeline.runs_told import MOST_POINTS, Curve, Told
+from pipeline.schemas.story import Bible
+from pipeline.schemas.timeline import MediaInfo, Scenes
 from pipeline.schemas.training import Metric
+from pipeline.show import open_show
 
 ANNA, BEN = "anna@example.com", "ben@example.com"
 NOW = 1_795_000_000.0
@@ -257,6 +261,40 @@ def test_asking_writes_what_the_job_reads_and_is_refused_when_it_is_over(show, t
         runs_asks.cancel(show, folder.name, by=ANNA)
     with pytest.raises(ValueError, match="no run 'nowhere'"):
         runs_asks.resume(show, "nowhere", by=ANNA)
+
+
+def test_going_on_says_the_checkpoint_or_what_has_changed_since(show, trained):
+    """By the true plan: everything before the training stands, and its settings are edited."""
+    media = MediaInfo(width=64, height=36, fps=24, variable_frame_rate=False, seconds=4, has_audio=True)
+    scenes = Scenes(episode="s01e01", media=media, detector="cuts", shots=(), scenes=(), clips=(), dropped=())
+    stand(show, {"step1-scenes": scenes, "step2-bible": Bible(title="Spies")}, until=LTX2)
+    folder = trained.training(
+        "20261101T100000-aaaaaa", began=NOW, steps=40, upto=25, every=10, ended=False, pid=GONE, samples=False
+    )
+    recipe = folder / f"{LTX2}-show.recipe.json"
+    what = show.plan()
+    explain.survey(what)
+    recipe.write_text(json.dumps(what.recipe((LTX2, "show"))))
+
+    def would(settings=""):
+        path = show.folder / "show.toml"
+        path.write_text('name = "spies"\nepisodes = "episodes/*.mp4"\n' + settings)
+        now = open_show(show.folder)
+        run = runs.find(now, folder.name)
+        return runs_asks.resumption(now, run, only(run))
+
+    found = would()
+    assert (found.goes_on, found.checkpoint.step, found.tensors, found.has_optimizer) == (True, 20, 1, True)
+    assert would(f"[steps.{LTX2}]\nsample_every = 7\nsteps = 3000\n").goes_on  # These change nothing of what is learnt.
+    other = would(f"[steps.{LTX2}]\nlearning_rate = 0.5\n")
+    assert not other.goes_on
+    assert other.changed == ("setting learning_rate: 0.0001 → 0.5",)
+    show.store.object_path(found.checkpoint.state.digest).unlink()
+    found = would()
+    assert found.checkpoint.step == 10
+    assert found.lost[0].startswith("step 20: checkpoints/step_00020_state.pt")
+    recipe.unlink()
+    assert not would().goes_on
 
 
 # What taught a sample
