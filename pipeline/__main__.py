@@ -187,7 +187,7 @@ def _stay(running: "Running") -> None:
 @app.command()
 def demo(
     once: Annotated[
-        bool, typer.Option("--once", help="Go on to the datasets with a scripted reviewer, then end.")
+        bool, typer.Option("--once", help="Go on to the trained LoRAs with a scripted reviewer, then end.")
     ] = False,
     folder: Annotated[Path | None, typer.Option("--show", "-s", help="A copy of the bundled show.")] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`dailies demo`: the bundled show from video files to a browser full of tasks, or all the way to the datasets."""
+"""`dailies demo`: the bundled show from video files to a browser full of tasks, or all the way to trained LoRAs."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ from pipeline.engine.run import Report
 from pipeline.review import scripted
 from pipeline.schemas.captions import Reviewed
 from pipeline.schemas.datasets import Ltx2Dataset, Wan21Package
+from pipeline.schemas.training import Lora
 from pipeline.serve import Running, up
 from pipeline.settings import PROJECT
 from pipeline.show import Show, open_show
@@ -101,9 +102,20 @@ def _expectations(show: Show) -> Iterator[str]:
         yield "the LTX-2 dataset has no samples"
     if not _result(show, "step3-wan21-package", Wan21Package).samples:
         yield "the Wan2.1 package has no samples"
+    for step in ("step5-ltx2-train", "step5-wan21-train"):
+        yield from _learnt(step, _result(show, step, Lora))
     stale = [unit for unit in control.status(show) if unit.state != "fresh"]
     for unit in stale:
         yield f"{unit.step} {unit.unit} is {unit.state}: {unit.why}"
+
+
+def _learnt(step: str, lora: Lora) -> Iterator[str]:
+    """The weights are small and random, but what they learn is real: of the clips held out too."""
+    losses = {each.step: each.loss for each in lora.holdout}
+    if lora.best_step == 0 or not losses.get(lora.best_step, 1) < losses.get(0, 0):
+        yield f"{step} learnt nothing: the hold-out losses by step are {losses}"
+    if not {0, lora.steps} <= {each.step for each in lora.samples}:
+        yield f"{step} shows no videos of its base model and of its last step"
 
 
 def _result(show: Show, step: str, kind: type[R]) -> R:
