@@ -124,6 +124,9 @@ class _Second:
             except (BrokenPipeError, EOFError):
                 code = process.wait()
                 self._process = None
+                with contextlib.suppress(BrokenPipeError):  # What was not sent goes nowhere now.
+                    process.stdin.close()
+                process.stdout.close()
                 raise RuntimeError(
                     f"the process that holds the review ended with {code}; see the panel's log"
                 ) from None
