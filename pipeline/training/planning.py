@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.training import estimating
+
 Kind = Literal["ltx2", "wan21"]
 Base = Literal["bf16", "fp8", "fp8-storage", "int8", "fp32"]
 Kept = Literal["none", "selective", "full"]
@@ -109,16 +111,90 @@ def plan(
 
     Raises ValueError with the numbers, and with what would fit, where none does.
     """
+    model = estimating.Model.of(kind, transformer_config, lora.rank, tuple(lora.targets))
     on_card = card.device == "cuda"
-    base: Base = ("bf16" if on_card else "fp32") if speed.base == "auto" else speed.base
-    checkpointing: Kept = ("selective" if on_card else "none") if speed.checkpointing == "auto" else speed.checkpointing
+    room = _room(speed, card)
+    compiled = on_card if speed.compile == "auto" else speed.compile == "on"
+    tried = []
+    for base in _bases(speed, on_card):
+        for optimizer in ("adamw", "adamw8bit") if speed.optimizer == "auto" and on_card else (speed.optimizer,):
+            state: Literal["adamw", "adamw8bit"] = "adamw8bit" if optimizer == "adamw8bit" else "adamw"
+            for kept, count in _recomputing(speed, model.blocks, on_card):
+                needed = max(model.peak(shape, base, kept, count, compiled, state) for shape in shapes)
+                tried.append((needed, base, kept, count, state))
+                if room is None or needed <= room:
+                    return _setting(tried[-1], model.blocks, compiled, speed, card, room)
+    least = min(tried)
+    raise ValueError(_refusal(least, shapes, room or 0, card, _thriftier(model, shapes, compiled, room or 0)))
+
+
+_GB = 1e9
+_SPARE = 0.04  # Share of the room left for what the allocator cannot use for being in pieces.
+
+
+def _room(speed: Speed, card: Card) -> float | None:
+    rooms = [each for each in (card.free_bytes, speed.max_memory_gb and speed.max_memory_gb * _GB) if each]
+    return min(rooms) * (1 - _SPARE) if rooms else None
+
+
+def _bases(speed: Speed, on_card: bool) -> tuple[Base, ...]:
+    """Precisions from the one to prefer on. Of itself the planner goes below bf16 only where bf16 does not fit."""
+    if speed.base != "auto":
+        return (speed.base,)
+    return ("bf16", "int8") if on_card else ("fp32",)
+
+
+def _recomputing(speed: Speed, blocks: int, on_card: bool) -> list[tuple[Kept, int]]:
+    """Fewer blocks that recompute are faster; to recompute attention too is slowest."""
+    asked = speed.checkpointing
+    if asked == "none" or (asked == "auto" and not on_card):
+        return [("none", 0)]
+    if asked == "full":
+        return [("full", blocks)]
+    if asked == "selective":
+        return [("selective", blocks)]
+    return [("none", 0), *(("selective", count) for count in range(1, blocks + 1)), ("full", blocks)]
+
+
+_Tried = tuple[float, Base, Kept, int, Literal["adamw", "adamw8bit"]]
+
+
+def _setting(found: _Tried, blocks: int, compiled: bool, speed: Speed, card: Card, room: float | None) -> Setting:
+    needed, base, kept, count, state = found
+    recomputed = {
+        "none": "nothing is computed twice",
+        "selective": f"{count} of {blocks} blocks compute all but attention twice",
+        "full": "every block is computed twice",
+    }[kept]
+    of = f" of {room / _GB:.1f} GB" if room else ""
     return Setting(
         base=base,
-        checkpointing=checkpointing,
-        checkpointed=0 if checkpointing == "none" else int(transformer_config["num_layers"]),
-        compile=on_card if speed.compile == "auto" else speed.compile == "on",
+        checkpointing=kept,
+        checkpointed=count,
+        compile=compiled,
         attention=speed.attention,
-        optimizer="adamw" if speed.optimizer == "auto" else speed.optimizer,
-        estimated_bytes=0,
-        words=f"base weights in {base}, checkpointing {checkpointing}",
+        optimizer=state,
+        estimated_bytes=round(needed),
+        words=f"base weights in {base}, {recomputed}, {state}: about {needed / _GB:.1f} GB{of} on {card.name}",
     )
+
+
+def _refusal(least: _Tried, shapes: Sequence[Shape], room: float, card: Card, remedy: str) -> str:
+    needed, base, kept, *_ = least
+    largest = max(shapes, key=lambda shape: shape.batch * shape.video_tokens)
+    return (
+        f"{largest.batch} x {largest.video_tokens} tokens of video take {needed / _GB:.1f} GB even with the base in "
+        f"{base}, checkpointing {kept}, and {card.name} has room for {room / _GB:.1f} GB: {remedy}"
+    )
+
+
+def _thriftier(model: estimating.Model, shapes: Sequence[Shape], compiled: bool, room: float) -> str:
+    """What would fit: other weights first, then a smaller batch or fewer tokens."""
+    for base in ("bf16", "int8"):
+        if max(model.peak(shape, base, "full", model.blocks, compiled, "adamw8bit") for shape in shapes) <= room:
+            return f'speed.base = "{base}" with speed.checkpointing = "full" and the optimizer adamw8bit would fit'
+    for parts in (2, 4, 8, 16):
+        smaller = [shape._replace(batch=1, video_tokens=shape.video_tokens // parts) for shape in shapes]
+        if max(model.peak(shape, "int8", "full", model.blocks, compiled, "adamw8bit") for shape in smaller) <= room:
+            return f'batches of 1 with 1/{parts} of the tokens and speed.base = "int8" would fit'
+    return "no setting of this model would fit"

@@ -86,7 +86,11 @@ class Quantized(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.Linear's name
         if self.storage == "fp8":
-            return _MultipliedFp8.apply(input, self.packed, self.scale, self.bias)  # type: ignore[no-any-return]
+            with torch.no_grad():
+                values_TK, scale_T1 = _by_rows(input.reshape(-1, input.shape[-1]))
+            return _linear_fp8(input, values_TK, scale_T1, self.packed, self.scale, self.bias)  # type: ignore[no-any-return]
+        if torch.compiler.is_compiling():  # The compiler keeps the bytes and unpacks again by itself.
+            return functional.linear(input, _dense(self.packed, self.scale, self.storage, input.dtype), self.bias)
         return _MultipliedDense.apply(input, self.packed, self.scale, self.bias, self.storage)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
@@ -116,46 +120,58 @@ class _MultipliedDense(torch.autograd.Function):
         return gradient @ _dense(packed, scale, ctx.storage, gradient.dtype), None, None, None, None
 
 
-class _MultipliedFp8(torch.autograd.Function):
-    """x @ W.T + b and its gradient by x, both as products of fp8 matrices with sums in fp32."""
+@torch.library.custom_op("dailies::linear_fp8", mutates_args=())
+def _linear_fp8(
+    x: Tensor, values_TK: Tensor, scale_T1: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None
+) -> Tensor:
+    """x @ W.T + b from x in fp8 rows. `x` itself is what the gradient goes to.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(packed, scale)
-        rows_TK = x.reshape(-1, x.shape[-1])
-        values_TK, scale_T1 = _by_rows(rows_TK)
-        out_TN = torch._scaled_mm(
-            values_TK,
-            packed.view(FP8).t(),
-            scale_a=scale_T1,
-            scale_b=scale.t(),
-            bias=None if bias is None else bias.to(torch.bfloat16),
-            out_dtype=torch.bfloat16,
-            use_fast_accum=True,
-        )
-        return out_TN.to(x.dtype).reshape(*x.shape[:-1], -1)
+    It is an operator and not an autograd function, since only operators are seen where it is settled what the backward
+    pass computes again: an autograd function's products would all be kept. The quantising stays outside, where the
+    compiler joins it with what made x.
+    """
+    out_TN = torch._scaled_mm(
+        values_TK,
+        packed.view(FP8).t(),
+        scale_a=scale_T1,
+        scale_b=scale.t(),
+        bias=None if bias is None else bias.to(torch.bfloat16),
+        out_dtype=torch.bfloat16,
+        use_fast_accum=True,
+    )
+    return out_TN.to(x.dtype, copy=x.dtype != torch.bfloat16).reshape(*x.shape[:-1], -1)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        if not ctx.needs_input_grad[0]:
-            return None, None, None, None
-        packed, scale = ctx.saved_tensors
-        (gradient,) = gradients
-        # The sum runs over N here, so that the weight's scales cannot be taken out of it: they go into the gradient.
-        rows_TN = gradient.reshape(-1, gradient.shape[-1]).float() * scale.t()
-        values_TN, scale_T1 = _by_rows(rows_TN)
-        # The units read the weight along N, so that it is turned for the moment: 2 bytes moved for 2 T operations.
-        turned_NK = packed.t().contiguous().t().view(FP8)
-        ones_1K = torch.ones(1, packed.shape[1], device=packed.device, dtype=torch.float32)
-        out_TK = torch._scaled_mm(
-            values_TN,
-            turned_NK,
-            scale_a=scale_T1,
-            scale_b=ones_1K,
-            out_dtype=torch.bfloat16,
-            use_fast_accum=True,
-        )
-        return out_TK.to(gradient.dtype).reshape(*gradient.shape[:-1], -1), None, None, None
+
+@_linear_fp8.register_fake
+def _(x: Tensor, values_TK: Tensor, scale_T1: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty(*x.shape[:-1], packed.shape[0])
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(inputs[3], inputs[4])
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    if not ctx.needs_input_grad[0]:
+        return None, None, None, None, None, None
+    packed, scale = ctx.saved_tensors
+    # The sum runs over N here, so that the weight's scales cannot be taken out of it: they go into the gradient.
+    values_TN, scale_T1 = _by_rows(gradient.reshape(-1, gradient.shape[-1]).float() * scale.t())
+    # The units read the weight along N, so that it is turned for the moment: 2 bytes moved for 2 T operations.
+    turned_NK = packed.t().contiguous().t().view(FP8)
+    ones_1K = torch.ones(1, packed.shape[1], device=packed.device, dtype=torch.float32)
+    out_TK = torch._scaled_mm(
+        values_TN,
+        turned_NK,
+        scale_a=scale_T1,
+        scale_b=ones_1K,
+        out_dtype=torch.bfloat16,
+        use_fast_accum=True,
+    )
+    return out_TK.to(gradient.dtype).reshape(*gradient.shape[:-1], -1), None, None, None, None, None
+
+
+_linear_fp8.register_autograd(_backward, setup_context=_setup)
 
 
 def _by_rows(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,113 @@
+"""How much memory a step of training takes at its peak, from the model's dimensions.
+
+Weights, LoRA and optimizer are counted exactly, on a model without data. What a block keeps for the backward pass is
+counted in rows of its width: the constants below were measured on an H100 with PyTorch 2.11 (`benchmarks/gpu-log.md`).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+WEIGHT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp8": 1.0, "fp8-storage": 1.0, "int8": 1.0}
+
+# In values of the block's width for each token. `KEPT` is by what is computed again; none has the inner layer of the
+# feed-forward on top, once for its activation's gradient and once more where a LoRA wants its output.
+KEPT_NONE = {"ltx2": 20.0, "wan21": 14.0}
+EAGER = 1.6  # So much more without the compiler, which computes cheap values again by itself.
+KEPT_SELECTIVE = {"ltx2": 3.5, "wan21": 4.0}  # The block's input and what its attentions gave.
+KEPT_FULL = 1.0
+MOMENT = 3.0  # Of one block's KEPT_NONE at once, while it is computed again or its gradients are made.
+WORKSPACE = 0.3e9  # Of the libraries, on a GPU only: cuBLAS's and cuDNN's.
+
+
+class Sizes(Protocol):
+    @property
+    def batch(self) -> int: ...
+    @property
+    def video_tokens(self) -> int: ...
+    @property
+    def audio_tokens(self) -> int: ...
+    @property
+    def text_tokens(self) -> int: ...
+
+
+class Counted(NamedTuple):
+    """Values of the base, those that can be quantised, and LoRA's."""
+
+    base: int
+    quantizable: int
+    rows: int
+    lora: int
+
+
+@dataclass(frozen=True)
+class Model:
+    kind: Literal["ltx2", "wan21"]
+    blocks: int
+    video: int
+    audio: int
+    inner: float
+    is_inner_adapted: bool
+    counted: Counted
+
+    @classmethod
+    def of(
+        cls, kind: Literal["ltx2", "wan21"], config: Mapping[str, Any], rank: int, targets: tuple[str, ...]
+    ) -> Model:
+        """Raises ValueError where a dimension is missing from `config`."""
+        counted, defaults = _counted(kind, json.dumps(dict(config), sort_keys=True, default=str), rank, targets)
+        config = {**defaults, **config}
+        video = config["num_attention_heads"] * config["attention_head_dim"]
+        audio = config["audio_num_attention_heads"] * config["audio_attention_head_dim"] if kind == "ltx2" else 0
+        inner = 4.0 if kind == "ltx2" else config["ffn_dim"] / video
+        is_adapted = any(target.endswith("net.2") for target in targets)
+        return cls(kind, config["num_layers"], video, audio, inner, is_adapted, counted)
+
+    def peak(
+        self, shape: Sizes, base: str, kept: str, count: int, compiled: bool, optimizer: Literal["adamw", "adamw8bit"]
+    ) -> float:
+        """Bytes. The first `count` blocks keep what `kept` says, the others everything."""
+        wide = 4 if base == "fp32" else 2
+        weights = (self.counted.base - self.counted.quantizable) * wide + self.counted.quantizable * WEIGHT_BYTES[base]
+        weights += self.counted.rows * 4 if WEIGHT_BYTES[base] == 1 else 0
+        # fp32 weights, gradients and two moments, the moments in 8 bits with a scale for each 256.
+        lora = self.counted.lora * (16 if optimizer == "adamw" else 8 + 2 * (1 + 4 / 256))
+        values = shape.batch * (shape.video_tokens * self.video + shape.audio_tokens * self.audio)
+        whole = KEPT_NONE[self.kind] * (1.0 if compiled else EAGER) + self.inner * (2 if self.is_inner_adapted else 1)
+        some = {"none": whole, "selective": KEPT_SELECTIVE[self.kind], "full": KEPT_FULL}[kept]
+        activations = values * wide * (count * some + (self.blocks - count) * whole)
+        return weights + lora + activations + values * wide * whole * MOMENT / 2 + (WORKSPACE if compiled else 0)
+
+
+@functools.lru_cache(16)
+def _counted(kind: str, config: str, rank: int, targets: tuple[str, ...]) -> tuple[Counted, dict[str, Any]]:
+    """The model is made without data (on "meta"), from the class that trains."""
+    import inspect
+
+    import diffusers
+    import torch
+
+    from pipeline.training import blocks, quantizing
+
+    cls: Any = diffusers.LTX2VideoTransformer3DModel if kind == "ltx2" else diffusers.WanTransformer3DModel
+    known = {name: each.default for name, each in inspect.signature(cls.__init__).parameters.items() if name != "self"}
+    given = {name: value for name, value in json.loads(config).items() if name in known}
+    with torch.device("meta"):
+        transformer = cls(**given)
+    inside = {id(each) for each in blocks.of(transformer).modules()}
+    base = sum(each.numel() for each in transformer.parameters())
+    quantizable = rows = lora = 0
+    for name, module in transformer.named_modules():
+        if not isinstance(module, torch.nn.Linear):
+            continue
+        last = name.rsplit(".", 1)[-1]
+        if id(module) in inside and quantizing.quantizable(last, module.in_features, module.out_features):
+            quantizable += module.weight.numel()
+            rows += module.out_features
+        if any(name == target or name.endswith(f".{target}") for target in targets):
+            lora += rank * (module.in_features + module.out_features)
+    return Counted(base, quantizable, rows, lora), known
