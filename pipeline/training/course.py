@@ -238,6 +238,7 @@ class Course:
         steps = self.config.steps
         self._judge(steps)
         self._sample(steps)
+        log = list(self.state.log)  # Of the last step: a checkpoint that is judged below brings its own.
         kept = list(self.hands.shelf.checkpoints(steps)) if self.hands else []
         unjudged = [
             each for each in kept if self.hands and self.task.held_out and not self.hands.shelf.judged(each.step)
@@ -259,7 +260,7 @@ class Course:
             holdout=tuple(losses),
             samples=tuple(shelf.samples(steps)),
             usage=tuple(Usage(sample=name, times=times) for name, times in counts),
-            log=self.state.log,
+            log=log,
             planned=self.hands.planned,
         )
 
