@@ -113,15 +113,15 @@ def inputs(model: Model, size: Size, dtype: torch.dtype, device: str, *, per_tok
     timestep = torch.rand((1,), generator=generator, device=device) * 1000
     if model.kind == "wan21":
         video = (1, config["in_channels"], frames, height, width)
-        given = {
+        wan = {
             "hidden_states": normal(*video),
             "timestep": timestep,
             "encoder_hidden_states": normal(1, shape.text_tokens, config["text_dim"]),
         }
-        return given, (normal(*video),)
+        return wan, (normal(*video),)
     tokens = (1, shape.video_tokens, config["in_channels"])
     sounds = (1, shape.audio_tokens, config["audio_in_channels"])
-    given = {
+    given: dict[str, Any] = {
         "hidden_states": normal(*tokens),
         "audio_hidden_states": normal(*sounds),
         "encoder_hidden_states": normal(1, shape.text_tokens, config["caption_channels"]),

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_mod
 
 from pipeline import dag, pins
 from pipeline.engine.fingerprint import Digest
+from pipeline.engine.mirror import Fetcher
 from pipeline.engine.plan import SHOW, Node, Plan
 from pipeline.engine.records import File
 from pipeline.engine.step import StepConfig
-from pipeline.engine.mirror import Fetcher
 from pipeline.engine.store import Store
 from pipeline.engine.work import Services
 from pipeline.schemas import located

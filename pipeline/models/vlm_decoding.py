@@ -24,7 +24,7 @@ class Watch:
     time; all of them would take gigabytes.
     """
 
-    def __init__(self, quote_V: torch.Tensor) -> None:  # noqa: N803
+    def __init__(self, quote_V: torch.Tensor) -> None:
         self._quote_V = quote_V
         self._last_BV: torch.Tensor | None = None
         self._steps: list[torch.Tensor] = []
@@ -48,8 +48,8 @@ class Watch:
 
         if self._last_BV is None:
             return
-        own_B = self._last_BV.gather(1, ids[:, -1:]).squeeze(1)  # noqa: N806
-        quotes_B = self._last_BV.masked_fill(~self._quote_V, -torch.inf).logsumexp(dim=-1)  # noqa: N806
+        own_B = self._last_BV.gather(1, ids[:, -1:]).squeeze(1)
+        quotes_B = self._last_BV.masked_fill(~self._quote_V, -torch.inf).logsumexp(dim=-1)
         self._steps.append(torch.where(self._quote_V[ids[:, -1]], quotes_B, own_B))
 
 
@@ -68,8 +68,8 @@ class Dice:
         import torch
 
         scores = scores.clone()
-        for row_V, dice in zip(scores, self._dice, strict=True):  # noqa: N806
+        for row_V, dice in zip(scores, self._dice, strict=True):
             if dice is not None:
-                wait_V = torch.empty_like(row_V).exponential_(generator=dice)  # noqa: N806
+                wait_V = torch.empty_like(row_V).exponential_(generator=dice)
                 row_V.div_(TEMPERATURE).sub_(wait_V.clamp_min(torch.finfo(row_V.dtype).tiny).log())
         return scores
