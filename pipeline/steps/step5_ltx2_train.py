@@ -166,6 +166,7 @@ def sampled(
     number: int,
     step: int,
 ) -> Sampled:
+    import numpy as np
     from safetensors.torch import load_file
 
     prompt = prompts[number]
@@ -180,6 +181,8 @@ def sampled(
         fps=prompt.fps,
         **how(config),
     )
+    if not np.isfinite(take.sound_CS).all():
+        raise ValueError("its sound is not a number: raise sample_steps, or look whether the loss has left its course")
     path = work.scratch / f"sample-{number}.mp4"
     renders.write(path, take.pictures_FHWC, prompt.fps, take.sound_CS, take.rate_hz)
     video = work.keep(path, f"samples/step_{step:05d}_{number}.mp4")

@@ -11,7 +11,7 @@ trained = course.trained
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from pipeline.engine.records import Record
 from pipeline.engine.work import StoppedError, Workspace
 from pipeline.schemas.training import Checkpoint, HoldoutLoss, Metric, Planned, Resumed, Sampled, Usage
 from pipeline.training import holdout, loading, lora
@@ -27,6 +28,7 @@ from pipeline.training.checkpoints import Shelf, State
 from pipeline.training.processes import World
 from pipeline.training.randomness import generator, seed_of
 from pipeline.training.schedules import factor, set_rate
+from pipeline.training.trackers import Tracker
 from pipeline.training.training_config import TrainingConfig
 from pipeline.training.watching import Reading, Seen, Watch, by_band
 
@@ -75,6 +77,25 @@ class Hands:
     save: Callable[[dict[str, Tensor], int, Path], None]
     sample: Callable[[Any, int, int], Sampled] | None = None
     planned: Planned | None = None
+    trackers: list[Tracker] = field(default_factory=list)
+
+    def tell(self, record: Record) -> None:
+        """To the run's events and to all trackers. One that fails is left out from then on, and training goes on."""
+        self.work.tell(record)
+        for tracker in list(self.trackers):
+            try:
+                tracker.see(record)
+            except Exception as error:
+                self.trackers.remove(tracker)
+                self.work.log(f"{tracker.name} gets no more figures, for it failed: {type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Every tracker's run; what they fail with changes nothing of the training."""
+        for tracker in self.trackers:
+            try:
+                tracker.close()
+            except Exception as error:
+                self.work.log(f"{tracker.name} did not end well: {type(error).__name__}: {error}")
 
 
 @dataclass
@@ -121,6 +142,7 @@ class Course:
         self._losses: list[tuple[Drawn, Tensor]] = []
         self._pending: tuple[Metric, list[Drawn], Reading] | None = None
         self._clock = time.monotonic()
+        self._failed: set[tuple[int, int]] = set()
 
     def log(self, words: str) -> None:
         """One line for people, of the first process."""
@@ -131,6 +153,13 @@ class Course:
 
     def steps(self) -> Iterator[int]:
         """The steps that are left. Raises StoppedError where the job is to end, with a checkpoint kept."""
+        try:
+            yield from self._steps()
+        finally:
+            if self.hands:
+                self.hands.close()
+
+    def _steps(self) -> Iterator[int]:
         done = self._begin()
         self._batches = loading.ahead(self._draw, self._mine(done + 1))
         try:
@@ -205,7 +234,7 @@ class Course:
         if path is not None:
             self.state.load(path)
             if self.hands:
-                self.hands.work.tell(Resumed(step=step))
+                self.hands.tell(Resumed(step=step))
         if self.hands:
             self.hands.work.events.emit("items", done=step, total=self.config.steps)
         return step
@@ -277,7 +306,7 @@ class Course:
             weights=work.keep(weights, f"checkpoints/step_{step:05d}.safetensors"),
             state=work.keep(state, f"checkpoints/step_{step:05d}_state.pt"),
         )
-        work.tell(self.hands.shelf.keep(checkpoint))
+        self.hands.tell(self.hands.shelf.keep(checkpoint))
 
     @torch.no_grad()
     def _judge(self, step: int) -> None:
@@ -299,20 +328,28 @@ class Course:
         seen = [each for some in self.world.gathered(mine) for each in some]
         if self.hands:
             loss = sum(each.loss for each in seen) / len(seen)
-            self.hands.work.tell(self.hands.shelf.judge(HoldoutLoss(step=step, loss=loss, bands=by_band(seen))))
+            self.hands.tell(self.hands.shelf.judge(HoldoutLoss(step=step, loss=loss, bands=by_band(seen))))
 
     def _sample(self, step: int) -> None:
-        """Videos of all prompts that were not made yet at this step. Whatever they draw, training draws anew."""
+        """Videos of all prompts that were not made yet at this step. Whatever they draw, training draws anew, and where
+        one cannot be made, training goes on without it.
+        """
         if self.hands is None or self.hands.sample is None:
             return
         shelf = self.hands.shelf
-        missing = [prompt for prompt in range(len(shelf.prompts)) if shelf.sampled(step, prompt) is None]
+        prompts = range(len(shelf.prompts))
+        missing = [each for each in prompts if (step, each) not in self._failed and shelf.sampled(step, each) is None]
         for prompt in missing:
             self._end_if_asked(step)
             self.transformer.eval()
-            with self._final(), torch.no_grad():
-                made = self.hands.sample(self.transformer, prompt, step)
-            self.hands.work.tell(shelf.sample(made))
+            try:
+                with self._final(), torch.no_grad():
+                    made = self.hands.sample(self.transformer, prompt, step)
+            except Exception as error:
+                self._failed.add((step, prompt))
+                self.log(f"step {step}: no sample of prompt {prompt}, for it failed: {type(error).__name__}: {error}")
+            else:
+                self.hands.tell(shelf.sample(made))
         self.transformer.train()
 
     def _end_if_asked(self, step: int) -> None:
@@ -347,7 +384,7 @@ class Course:
                 **_gpu(self.world.device),
             }
         )
-        self.hands.work.tell(metric)
+        self.hands.tell(metric)
         self.state.log.append(metric.model_dump_json())
         self.watch.see(metric.step, seen, norm)
 

@@ -34,8 +34,9 @@ def hands(
     """The first process's hands, once it is settled how the training fits the card.
 
     `data` are the training samples, `held_out` the others and `prompts` the samples that are wanted, each as all that
-    its part of the result depends on, in values that JSON has.
+    its part of the result depends on, in values that JSON has. Raises ValueError where a tracker's package is missing.
     """
+    trackers.check(config.track)
 
     def settled(setting: Setting, card: Card) -> Hands:
         # Other precisions of base and optimizer learn something else; the rest of a setting is speed.
@@ -56,7 +57,9 @@ def hands(
 
         work.tell(found := planned(setting, card))
         work.log(found.setting)
-        return Hands(work, Shelf(work, decides, [list(held_out), config.holdout_sigmas], prompts), save, sample, found)
+        shelf = Shelf(work, decides, [list(held_out), config.holdout_sigmas], prompts)
+        run = f"{_plain(trigger) or 'lora'}-{kind}-{shelf.training[:8]}"
+        return Hands(work, shelf, save, sample, found, trackers.trackers(config.track, run, config.decides()))
 
     return settled
 

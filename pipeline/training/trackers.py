@@ -77,7 +77,7 @@ class Tracker:
 
     def __init__(self, module: Any, name: Name, run: str, config: Mapping[str, Any]) -> None:
         again = {"id": run} if name == "wandb" else {}
-        self._module = module
+        self.name, self._module = name, module
         module.init(project=PROJECT, name=run, config=dict(config), resume="allow", **again)
 
     def see(self, told: Record) -> None:

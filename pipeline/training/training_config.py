@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pipeline.engine.step import StepConfig
 from pipeline.schemas.weights import Foundation
 from pipeline.training.planning import Speed
+from pipeline.training.trackers import Name
 
 Schedule = Literal["constant", "linear", "cosine"]
 SamplerName = Literal["shifted_logit_normal", "logit_normal", "uniform"]
@@ -17,7 +18,7 @@ class TrainingConfig(StepConfig, Foundation):
 
     OBSERVING: ClassVar[frozenset[str]] = frozenset(
         {
-            *("gpus", "speed", "checkpoint_every", "holdout_sigmas", "spike"),
+            *("gpus", "speed", "checkpoint_every", "holdout_sigmas", "spike", "track"),
             *("sample_every", "sample_clips", "prompts", "sample_seed", "sample_steps", "guidance", "sound_guidance"),
         }
     )
@@ -63,6 +64,9 @@ class TrainingConfig(StepConfig, Foundation):
     sample_seed: int = Field(default=42, ge=0, description="Of the samples' noise: the same at every step.")
     sample_steps: int = Field(default=30, ge=1, description="Denoising steps of a sample.")
     guidance: float = Field(default=3.0, ge=1, description="How closely samples follow their prompts; 1: unguided.")
+    track: tuple[Name, ...] = Field(
+        default=(), description="wandb, trackio: services that get losses and speed as they come; pip install them."
+    )
     speed: Speed = Field(default=Speed(), description="How it fits the card, and how fast it runs.")
 
     @model_validator(mode="after")

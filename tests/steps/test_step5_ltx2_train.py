@@ -1,12 +1,16 @@
 """The step as the engine runs it, on the tiny model that it makes itself, with clips of random latents."""
 
 import json
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
 from pipeline.engine.events import Events
-from pipeline.models import ltx2_layout
+from pipeline.models import ltx2_layout, ltx2_sampling
 from pipeline.models.ltx2 import Embedded
 from pipeline.schemas.training import Ltx2Encoded, Ltx2Precomputed
 from pipeline.steps import step5_ltx2_train
@@ -130,6 +134,39 @@ def test_what_was_made_for_another_model_is_refused(work):
     data = precomputed(work).model_copy(update={"base": "Lightricks/LTX-2.3"})
     with pytest.raises(ValueError, match="give both the same model"):
         step5_ltx2_train.run(config(), work, step4_ltx2_preprocess=data)
+
+
+def test_figures_go_to_the_services_asked_for_and_nothing_is_trained_again(watched, tmp_path, monkeypatch):
+    data = precomputed(watched, held_out=0)
+    quick = {"steps": 1, "sample_clips": 0}
+    with pytest.raises(ValueError, match="needs the package trackio"):
+        step5_ltx2_train.run(config(track=("trackio",), **quick), watched, step4_ltx2_preprocess=data)
+    sent, begun = [], []
+    package = ModuleType("trackio")
+    package.__spec__ = ModuleSpec("trackio", None)
+    package.init, package.finish = (lambda **given: begun.append(given)), (lambda: sent.append("finished"))
+    package.log = lambda figures, step: sent.append((step, figures["train/loss"]))
+    monkeypatch.setitem(sys.modules, "trackio", package)
+    tracked = step5_ltx2_train.run(config(track=("trackio",), **quick), watched, step4_ltx2_preprocess=data)
+    (metric,) = (json.loads(line) for line in watched.open(tracked.log).read_text().splitlines())
+    assert sent == [(1, metric["loss"]), "finished"]
+    assert begun[0]["name"].startswith("sp1es-ltx2-")
+    assert "track" not in begun[0]["config"]
+    (tmp_path / "events.jsonl").unlink()
+    plain = step5_ltx2_train.run(config(**quick), watched, step4_ltx2_preprocess=data)
+    assert steps_trained(tmp_path) == []
+    assert plain.weights == tracked.weights
+
+
+def test_sound_that_is_no_number_is_said_and_makes_no_sample(watched, tmp_path, monkeypatch):
+    data = precomputed(watched)
+    pictures, sound = np.zeros((9, 64, 64, 3), np.uint8), np.full((2, 9000), np.nan, np.float32)
+    monkeypatch.setattr(ltx2_sampling, "sample", lambda *_, **__: ltx2_sampling.Take(pictures, sound, 24_000))
+    found = step5_ltx2_train.run(config(steps=1), watched, step4_ltx2_preprocess=data)
+    assert (found.best_step, found.samples) == (1, ())
+    said = [event["message"] for event in told(tmp_path) if "no sample" in event.get("message", "")]
+    assert len(said) == 2
+    assert "its sound is not a number: raise sample_steps" in said[0]
 
 
 def test_without_a_clip_to_train_on_it_says_where_to_look(work):

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from pipeline.engine.work import StoppedError
 from pipeline.schemas.training import Sampled
 from pipeline.training import export, ltx2
 from pipeline.training.processes import World, together
+from pipeline.training.trackers import Tracker
 
 from . import tiny
 
@@ -146,6 +148,51 @@ def test_what_people_ask_for_is_done_after_the_step(tmp_path):
     (tmp_path / "plain").mkdir()
     plain = trained(tmp_path / "plain", asked)
     assert weights(tmp_path, found.best) == weights(tmp_path / "plain", plain.best)
+
+
+def test_a_sample_that_cannot_be_made_ends_no_training_and_is_told_once(tmp_path):
+    def sample(transformer, prompt, step):
+        if prompt == 0:
+            raise RuntimeError("Padding size should be less than the input")
+        path = tmp_path / "scratch" / "video.mp4"
+        path.write_bytes(b"made")
+        return Sampled(step=step, prompt=prompt, text="A spy.", seed=1, video=work.keep(path))
+
+    work = tiny.workspace(tmp_path)
+    asked = tiny.training(tmp_path / "data", steps=2, held_out=0)
+    found = trained(tmp_path, asked, work, prompts=("broken", "A spy."), sample=sample)
+    assert [each.step for each in found.checkpoints] == [2]
+    assert [(each.step, each.prompt) for each in found.samples] == [(0, 1), (2, 1)]
+    said = [line["message"] for line in told(tmp_path, "log") if "no sample" in line["message"]]
+    assert [words.split(":")[0] for words in said] == ["step 0", "step 2"]
+    assert said[0].endswith("RuntimeError: Padding size should be less than the input")
+
+
+def service(calls, log):
+    """What W&B's and trackio's packages have alike."""
+    return SimpleNamespace(init=lambda **given: calls.append("begun"), log=log, finish=lambda: calls.append("finished"))
+
+
+def test_trackers_hear_every_figure_as_it_comes_and_one_that_fails_ends_no_training(tmp_path):
+    calls, failing = [], []
+
+    def fail(figures, step):
+        raise ConnectionError("nobody answers")
+
+    trackers = [
+        Tracker(service(calls, lambda figures, step: calls.append((step, *figures))), "wandb", "run", {}),
+        Tracker(service(failing, fail), "trackio", "run", {}),
+    ]
+    asked = tiny.training(tmp_path / "data", steps=2)
+    found = trained(tmp_path, asked, trackers=trackers)
+    assert [call[:2] for call in calls[1:-1]] == [
+        (0, "holdout/loss"), (1, "train/loss"), (2, "train/loss"), (2, "holdout/loss"),
+    ]  # fmt: skip
+    assert (calls[0], calls[-1]) == ("begun", "finished")
+    assert failing == ["begun"]
+    (said,) = [line["message"] for line in told(tmp_path, "log") if "nobody answers" in line["message"]]
+    assert said.startswith("trackio gets no more figures")
+    assert [each.step for each in found.holdout] == [0, 2]
 
 
 def test_a_clip_whose_latents_are_broken_is_named_and_the_last_good_checkpoint_stays(tmp_path):

@@ -83,9 +83,8 @@ def hands(work: Workspace, asked: ltx2.Training, **more):
             export.save(path, lora, export.About(kind="ltx2", base="tiny", step=step))
 
         decides = [asked.config.decides(), [each.name for each in asked.clips]]
-        return Hands(
-            work, Shelf(work, decides, asked.config.holdout_sigmas, more.get("prompts", ())), save, more.get("sample")
-        )
+        shelf = Shelf(work, decides, asked.config.holdout_sigmas, more.get("prompts", ()))
+        return Hands(work, shelf, save, more.get("sample"), trackers=list(more.get("trackers", ())))
 
     return make
 
