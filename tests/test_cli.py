@@ -45,6 +45,14 @@ def test_every_command_has_help():
         "review restore",
         "models",
         "models update",
+        "lora",
+        "lora show",
+        "lora merge",
+        "panel",
+        "panel user",
+        "panel log",
+        "store push",
+        "store pull",
     ]
     for command in [*commands, *groups]:
         answer = dailies(*command.split(), "--help")
