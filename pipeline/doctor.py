@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -12,11 +12,21 @@ from typing import Literal
 
 import httpx
 
+from pipeline import gpus
+from pipeline.gpus import Gpu
 from pipeline.settings import Settings
 from pipeline.show import Show
 
 _SCRATCH_FACTOR = 3
 """Proxies, frames and dataset clips of the bundled show take about as much as its episodes; the rest is headroom."""
+
+
+_TRAINED = {
+    "step5-ltx2-train": ("LTX-2", 26, 44, 0.0936),
+    "step5-wan21-train": ("Wan2.1", 10, 11, 0.0192),
+}
+"""(name, GB that the planner reckons the thriftiest setting takes, and that with the base in bf16; GB of a checkpoint
+for each rank of the LoRA) at the default clips and targets, of the default models. The planner itself takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,9 @@ class Check:
 def examine(show: Show) -> list[Check]:
     """Every check, in the order of the work."""
     return [
-        each for check in (_ffmpeg, _disk, _weights, _voices, _gpu, _cv2, _label_studio, _ports) for each in check(show)
+        each
+        for check in (_ffmpeg, _disk, _weights, _voices, _gpu, _training, _cv2, _label_studio, _ports)
+        for each in check(show)
     ]
 
 
@@ -112,6 +124,41 @@ def _gpu(show: Show) -> Iterator[Check]:
         )
     else:
         yield Check("gpu", "ok", "; ".join(answer.stdout.split("\n")).strip("; "))
+
+
+def _training(show: Show) -> Iterator[Check]:
+    """Roughly, and by the show's own settings; a training itself reckons exactly before its first step."""
+    cards = gpus.here().gpus
+    free = shutil.disk_usage(show.folder).free / 1e9
+    written = show.written()
+    for step, (name, least, plain, per_rank) in _TRAINED.items():
+        config = written[step].model_dump()
+        if config["profile"] == "tiny":
+            yield Check(f"train {name}", "ok", 'profile "tiny": small random weights, which any machine trains')
+            continue
+        kept = -(-config["steps"] // config["checkpoint_every"])
+        needed = kept * per_rank * config["rank"]
+        is_known = config["model"] == type(written[step]).model_fields["model"].default
+        found, remedy = _card(cards, least, plain) if is_known else _card(cards)
+        disk = f"{kept} checkpoints of rank {config['rank']} take about {needed:.1f} GB of {free:.1f} GB free"
+        if free < needed:
+            remedy = "; ".join(filter(None, (remedy, "raise checkpoint_every, or free some space: `dailies store gc`")))
+        yield Check(f"train {name}", "warning" if remedy else "ok", f"{found}; {disk}", remedy)
+
+
+def _card(cards: Sequence[Gpu], least: float = 0, plain: float = 0) -> tuple[str, str]:
+    """What the largest card can do, and the remedy where that is too little; without figures only which it is."""
+    if not cards:
+        return "no GPU here", 'train on a GPU host, or set `profile = "tiny"` to try everything on the CPU'
+    card = max(cards, key=lambda each: each.memory_bytes)
+    size = card.memory_bytes / 1e9
+    on = f"{card.name} has {size:.0f} GB"
+    if not plain:
+        return on, ""
+    if size < least:
+        return on, f"about {least} GB are needed by reckoning: a larger card, or smaller clips and a lower rank"
+    fits = "the base fits in bf16" if size >= plain else "the base fits in 8 bits, not in bf16"
+    return f"{on}: by reckoning {fits}", ""
 
 
 def _cv2(show: Show) -> Iterator[Check]:
