@@ -127,7 +127,7 @@ def _gpu(show: Show) -> Iterator[Check]:
 
 
 def _training(show: Show) -> Iterator[Check]:
-    """Roughly, and by the show's own settings; a training itself reckons exactly before its first step."""
+    """Roughly, and by the show's own settings; a training reckons anew, for its own clips, before its first step."""
     cards = gpus.here().gpus
     free = shutil.disk_usage(show.folder).free / 1e9
     written = show.written()
