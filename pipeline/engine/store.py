@@ -171,11 +171,12 @@ class Store:
 
     def _link_files(self, run: Run, files: Iterable[File], folder: Path) -> None:
         for file in files:
-            link, path = folder / file.name, self.object_path(file.digest)
+            if self._elsewhere(file.digest).exists() and not self.object_path(file.digest).exists():
+                continue
+            link, path = folder / file.name, self.path_of(file)
             if not link.exists():
                 link.parent.mkdir(parents=True, exist_ok=True)
-                if path.exists() or not self.knows(file.digest):
-                    _link(self.path_of(file), link)
+                _link(path, link)
             elif not link.samefile(path) and fingerprint.of_file(link) != file.digest:
                 raise ValueError(f"{run.step} made two different files called {file.name}")
 

@@ -106,7 +106,7 @@ def _beside_cut(found: list[Word], heard: Sequence[Word], index: int, shots: Seq
 
 def _share(found: list[Word], heard: Sequence[Word], first: int, last: int, start: float, end: float) -> bool:
     """Give `found[first:last]` the time from `start` to `end` by their letters; False, and nothing done, where there
-    is no room, one would move too far, or the next word begins earlier.
+    is no room, one would move too far, the word before begins later, or the next one earlier.
     """
     if end - start < MIN_ROOM_SECONDS * (last - first):
         return False
@@ -114,6 +114,8 @@ def _share(found: list[Word], heard: Sequence[Word], first: int, last: int, star
     placed = [_at(word, span.start, span.end) for word, span in zip(heard[first:last], spans, strict=True)]
     moved = [word for word in placed if word]
     if len(moved) < len(placed) or (last < len(found) and found[last].span.start < moved[-1].span.start):
+        return False
+    if first and moved[0].span.start < found[first - 1].span.start:
         return False
     found[first:last] = moved
     return True

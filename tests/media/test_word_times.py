@@ -110,6 +110,12 @@ def test_words_stay_on_their_side_of_a_cut_where_they_are_really_heard_there():
         assert mended(said, (), shots(2.12)) == tuple(said)
 
 
+def test_words_that_overlap_never_change_their_order_over_a_cut():
+    said = words(("a", 0.25, 1.25), ("b", 0.5, 1.5), ("c", 0.5, 1.0))
+    starts = [start for _, start, _ in times(mended(said, (), shots(1.0)))]
+    assert starts == sorted(starts)
+
+
 TEXTS = st.sampled_from(["a", "so", "Good", "evening,", "home.", "well-known", "Dr.", "pistachio!"])
 WORDS = st.lists(st.tuples(TEXTS, st.floats(0, 0.8), st.floats(0.02, 1.5)), max_size=30)
 STEPS = st.lists(st.floats(0.01, 3), max_size=30)
