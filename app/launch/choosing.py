@@ -82,7 +82,9 @@ def standing(now: Outlook, steps: tuple[str, ...]) -> None:
     left = now.left(nodes)
     time = ""
     if left.units:
-        time = f"about {forecast.duration(left.clock.likely)}" if left.clock else "not measured yet"
+        # What nobody has measured is not in the sum: a training would look like a matter of seconds.
+        about = "over" if left.unmeasured else "about"
+        time = f"{about} {forecast.duration(left.clock.likely)}" if left.clock else "not measured yet"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge(state.name, icon=state.icon, color=state.palette, width="content")
         if time:

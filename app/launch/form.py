@@ -70,7 +70,7 @@ def grid(step: str, found: Sequence[Field], errors: Mapping[Path_, str]) -> None
 def box(step: str, of: Field, problem: str) -> None:
     """One field with its default beside it, and below it what is wrong."""
     default = of.default if len(of.default) <= _LONGEST_DEFAULT else ""
-    label = f"{of.label} :gray[:small[{marks.plain(default)}]]" if default else of.label
+    label = f"{of.label} :gray[:small[default {marks.plain(default)}]]" if default and of.is_changed else of.label
     key = key_of(step, of)
     words = [of.help, f"{of.limits.capitalize()}." if of.limits else ""]
     if of.kind == "lines":

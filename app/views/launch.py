@@ -57,7 +57,8 @@ def settings(show: Show, request: Request, text: str) -> tuple[str, dict[str, di
     tabs = st.tabs(list(request.steps)) if len(request.steps) > 1 else [st.container()]
     for step, tab in zip(request.steps, tabs, strict=True):
         with tab:
-            st.caption(launching.sentence(step).rstrip(".") + ".")
+            words = launching.sentence(step).rstrip(".")
+            st.caption(marks.plain(f"{words[:1].upper()}{words[1:]}."))
             found, result = form.part(show, step)
         typed[step] = form.typed(step, found)
         is_right = is_right and not result.errors

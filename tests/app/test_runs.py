@@ -47,9 +47,7 @@ def trained(season):
 @pytest.fixture
 def going(trained):
     """A training that runs, for as long as this very process does."""
-    trained.training(
-        RUN, began=time.time(), steps=90, upto=20, every=10, ended=False, step_seconds=1, samples=True
-    )
+    trained.training(RUN, began=time.time(), steps=90, upto=20, every=10, ended=False, step_seconds=1, samples=True)
     return trained
 
 
