@@ -31,13 +31,17 @@ _SEVERAL_SHAPES = 4  # So many are compiled one by one; more would be compiled l
 def prepare(transformer: nn.Module, setting: Setting) -> None:
     """Freeze the base and bring the linears of its blocks to the precision of `setting`, in place.
 
-    A base of fp32 or bf16 is loaded as such by whoever loads it.
+    A base of fp32 or bf16 is loaded as such by whoever loads it. Where the device cannot multiply fp8, fp8 is
+    only stored.
     """
     from pipeline.training import blocks, quantizing
 
     transformer.requires_grad_(False)
     if setting.base in {"fp8", "fp8-storage", "int8"}:
-        quantizing.quantize(blocks.of(transformer), setting.base)
+        storage = setting.base
+        if storage == "fp8" and not quantizing.multiplies_fp8(next(transformer.parameters()).device):
+            storage = "fp8-storage"
+        quantizing.quantize(blocks.of(transformer), storage)
 
 
 def finish(transformer: nn.Module, setting: Setting, shapes: Sequence[Shape] = ()) -> str:
@@ -51,21 +55,23 @@ def finish(transformer: nn.Module, setting: Setting, shapes: Sequence[Shape] = (
     for parameter in trained:
         parameter.data = parameter.data.float()
     repeated = blocks.of(transformer)
-    words = ""
+    said = []
+    if setting.base == "fp8" and any(getattr(each, "storage", "") == "fp8-storage" for each in transformer.modules()):
+        said.append("this device does not multiply fp8: the base is only stored so")
     kernels = []
     if setting.attention != "auto":
         kernels = attention.order(setting.attention)
     elif shapes and trained and trained[0].is_cuda:
         found = attention.measure(_attention(transformer, shapes), _dtype(transformer), trained[0].device)
         kernels = attention.order(found[0].name)
-        words = f"attention forward and backward: {attention.in_words(found)}"
+        said.append(f"attention forward and backward: {attention.in_words(found)}")
     blocks.fuse_adapters(transformer)
     blocks.recompute(repeated, setting.checkpointing, setting.checkpointed, kernels)
     if setting.compile:
         entries = ("proj_in", "audio_proj_in", "patch_embedding")
         blocks.begin_gradients([getattr(transformer, name) for name in entries if hasattr(transformer, name)])
         blocks.compile_all(repeated, len(set(shapes)) > _SEVERAL_SHAPES)
-    return words
+    return "; ".join(said)
 
 
 def optimizer(

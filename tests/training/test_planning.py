@@ -19,7 +19,7 @@ def test_ltx2_fits_48_gb_in_bf16() -> None:
     assert setting.estimated_bytes < 48e9
 
 
-def test_estimates_are_within_a_tenth_of_what_was_measured() -> None:
+def test_estimates_still_tell_the_peaks_that_their_constants_were_set_on() -> None:
     selective = plan("ltx2", LTX2, [SHAPE], LORA, Speed(checkpointing="selective"), card(85))
     assert selective.estimated_bytes == pytest.approx(47.19e9, rel=0.1)
     fp8 = plan("ltx2", LTX2, [SHAPE], LORA, Speed(base="fp8", checkpointing="none"), card(85))
@@ -27,5 +27,5 @@ def test_estimates_are_within_a_tenth_of_what_was_measured() -> None:
 
 
 def test_what_cannot_fit_is_refused_with_numbers() -> None:
-    with pytest.raises(ValueError, match=r"take .* GB even with the base in int8.*has room for 15"):
+    with pytest.raises(ValueError, match=r"take .* GB even with the base in int8.*has room for 14"):
         plan("ltx2", LTX2, [SHAPE], LORA, Speed(), card(16))
