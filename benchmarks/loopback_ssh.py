@@ -1,6 +1,5 @@
 """An sshd of our own on loopback, with keys made for it: what `sftp://` is tried and measured against."""
 
-import os
 import shutil
 import socket
 import subprocess
