@@ -1,5 +1,6 @@
 """An sshd of our own on loopback, with keys made for it: what `sftp://` is tried and measured against."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -44,9 +45,8 @@ def sshd(folder: Path) -> Iterator[Path]:
     (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in server.items()))
     config = folder / "ssh_config"
     config.write_text("Host mirror\n" + "".join(f"  {key} {value}\n" for key, value in client.items()))
-    Path("/run/sshd").mkdir(
-        exist_ok=True
-    )  # Where sshd locks itself in before anybody is known; only root has need of it.
+    if os.geteuid() == 0:  # Where sshd locks itself in before anybody is known; without root it cannot.
+        Path("/run/sshd").mkdir(exist_ok=True)
     process = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.DEVNULL)
     try:
         for _ in range(200):
