@@ -236,6 +236,8 @@ class LocalExecutor:
 
     def _worker(self, step: str, device: Device) -> subprocess.Popen[str]:
         with self._guard:
+            # One that was ended from outside while it waited would take no job, and the job would seem to have died.
+            self._idle = [entry for entry in self._idle if entry[2].poll() is None]
             for entry in list(self._idle):
                 if entry[:2] == (step, device):
                     self._idle.remove(entry)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from benchmarks.season import Season
 
@@ -23,6 +24,21 @@ QUIET += ["--disable-background-networking", "--disable-component-update", "--di
 def spies_copy(spies, tmp_path):
     """The bundled show as a newcomer has it: nothing made yet."""
     return shutil.copytree(spies, tmp_path / "spies", ignore=shutil.ignore_patterns("generator", "truth", ".dailies"))
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Opens a view of the panel, by name, at an address; what is empty does not stand in it."""
+
+    def run(view, folder, **address):
+        monkeypatch.setenv("DAILIES_SHOW", str(folder))
+        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+        app.query_params.update({name: value for name, value in address.items() if value})
+        app.run().switch_page(f"views/{view}.py").run()
+        assert not app.exception
+        return app
+
+    return run
 
 
 @pytest.fixture(scope="module")

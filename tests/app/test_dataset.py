@@ -2,12 +2,12 @@
 
 import io
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
-from streamlit.testing.v1 import AppTest
 
 from app import downloads
 from app.dataset import pictures
@@ -23,18 +23,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def page(monkeypatch):
+def page(opened):
     """Opens the page at an address."""
-
-    def run(folder, **address):
-        monkeypatch.setenv("DAILIES_SHOW", str(folder))
-        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-        app.query_params.update(address)
-        app.run().switch_page("views/dataset.py").run()
-        assert not app.exception
-        return app
-
-    return run
+    return partial(opened, "dataset")
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """The Episodes page: what it says, what it hands out, how it plays."""
 
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
-from streamlit.testing.v1 import AppTest
 
 from app import media
 from app.episodes import clip as clip_page
@@ -23,18 +23,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def page(monkeypatch):
+def page(opened):
     """Opens the page at an address."""
-
-    def run(folder, **address):
-        monkeypatch.setenv("DAILIES_SHOW", str(folder))
-        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-        app.query_params.update(address)
-        app.run().switch_page("views/episodes.py").run()
-        assert not app.exception
-        return app
-
-    return run
+    return partial(opened, "episodes")
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """The Launch page on shows in every condition, and the form of every step's settings."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from app.launch import fields
 from pipeline import access, dag
@@ -13,18 +13,9 @@ ANNA = "anna@example.com"
 
 
 @pytest.fixture
-def page(monkeypatch):
+def page(opened):
     """Opens the page at an address."""
-
-    def run(folder, who=ANNA, **address):
-        monkeypatch.setenv("DAILIES_SHOW", str(folder))
-        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-        app.query_params.update(address | ({"who": who} if who else {}))
-        app.run().switch_page("views/launch.py").run()
-        assert not app.exception
-        return app
-
-    return run
+    return partial(opened, "launch", who=ANNA)
 
 
 def words(app):

@@ -3,12 +3,12 @@
 import math
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
-from streamlit.testing.v1 import AppTest
 
 from app import media
 from app.runs import acting, charts, compare, pictures, samples
@@ -25,18 +25,9 @@ GONE = 2**22 + 1
 
 
 @pytest.fixture
-def page(monkeypatch):
+def page(opened):
     """Opens the page at an address."""
-
-    def run(folder, who=ANNA, **address):
-        monkeypatch.setenv("DAILIES_SHOW", str(folder))
-        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-        app.query_params.update(address | ({"who": who} if who else {}))
-        app.run().switch_page("views/runs.py").run()
-        assert not app.exception
-        return app
-
-    return run
+    return partial(opened, "runs", who=ANNA)
 
 
 @pytest.fixture
