@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
-from pipeline import dag, pins
+from pipeline import dag, pins, places
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.mirror import Fetcher
 from pipeline.engine.plan import SHOW, Node, Plan
@@ -63,6 +63,8 @@ class ShowFile(_Table):
     bible: str = "bible.toml"
     steps: _Steps = Field(default_factory=_Steps)
     review: ReviewTable = Field(default_factory=ReviewTable)
+    hosts: dict[places.HostName, places.HostTable] = Field(default_factory=dict)
+    places: dict[str, str] = Field(default_factory=dict)
     settings: _Settings = Field(default_factory=_Settings)
 
 
