@@ -1,4 +1,4 @@
-"""Where steps run: the `[hosts.NAME]` and `[places]` tables of show.toml. Places change no result and no fingerprint."""
+"""Where steps run: `[hosts.NAME]` and `[places]` of show.toml. Places change no result and no fingerprint."""
 
 import os
 from collections.abc import Mapping
