@@ -3,7 +3,7 @@
 from html import escape
 
 from app.shared import STATES
-from pipeline import forecast
+from pipeline import foretold
 from pipeline.forecast import Forecast, Left
 
 TIME, GPU = STATES["running"].colour, "#8F6CC8"
@@ -23,14 +23,14 @@ def line(of: Left, longest: float, currency: str) -> str:
         return f'<div class="one"><span>{about}</span><span class="unknown">not measured yet</span><span></span></div>'
     colour = GPU if of.device == "cuda" else TIME
     likely, high = (100 * each / longest for each in (of.left.likely, of.left.high))
-    spread = forecast.spread(of.left)
-    usual = f"; {forecast.accuracy(of.error)}" if of.error else ""
+    spread = foretold.spread(of.left)
+    usual = f"; {foretold.accuracy(of.error)}" if of.error else ""
     hint = f"{spread} in 8 of 10 cases, from {of.count} {'run' if of.count == 1 else 'runs'}{usual}"
-    money = f" · {forecast.amount(of.money.likely, currency)}" if of.money else ""
+    money = f" · {foretold.amount(of.money.likely, currency)}" if of.money else ""
     return (
         f'<div class="one" title="{escape(hint)}"><span>{about}</span>'
         f'<span class="track" role="img" aria-label="{escape(spread)}"><i class="may" style="width:{high:.1f}%;'
         f'background:{colour}"></i><i style="width:{likely:.1f}%;background:{colour}"></i></span>'
-        f"<span>{escape(forecast.duration(of.left.likely))}{escape(money)}"
+        f"<span>{escape(foretold.duration(of.left.likely))}{escape(money)}"
         f"<small>{escape(spread)} {'GPU' if of.device == 'cuda' else 'CPU'}</small></span></div>"
     )

@@ -14,7 +14,7 @@ import typer
 from pipeline import (
     audit_command,
     control,
-    forecast,
+    foretold,
     lora_commands,
     model_commands,
     panel_commands,
@@ -86,7 +86,7 @@ def status(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
     else:
         rows = [(u.step, u.unit, u.state, "" if u.seconds is None else f"{u.seconds:.1f}", u.why) for u in units]
         table(("step", "unit", "state", "seconds", "why"), rows)
-        line(forecast.words(left))
+        line(foretold.words(left))
 
 
 @app.command()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import dag, forecast
+from pipeline import dag, forecast, foretold
 from pipeline.engine.plan import SHOW
 from pipeline.engine.records import Record
 from pipeline.quality import Estimate, Quality, Range, Share
@@ -245,8 +245,8 @@ def _time(show: Show) -> Iterator[Section]:
     """What is left of each step, and what it comes to in one line."""
     left = forecast.outlook(show).left()
     columns = ("step", "to make", "time left", "in 8 of 10 cases", "money", "past forecasts were")
-    rows = tuple(forecast.row(each, left.currency) for each in left.steps)
-    yield Section("Time left", columns, rows, forecast.words(left))
+    rows = tuple(foretold.row(each, left.currency) for each in left.steps)
+    yield Section("Time left", columns, rows, foretold.words(left))
 
 
 _SECTIONS: tuple[Callable[[Show], Iterator[Section]], ...] = (

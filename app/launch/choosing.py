@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import marks, shared
 from app.shared import STATES
-from pipeline import dag, forecast, launching
+from pipeline import dag, foretold, launching
 from pipeline.forecast import Outlook
 from pipeline.launching import Offer, Request
 
@@ -84,7 +84,7 @@ def standing(now: Outlook, steps: tuple[str, ...]) -> None:
     if left.units:
         # What nobody has measured is not in the sum: a training would look like a matter of seconds.
         about = "over" if left.unmeasured else "about"
-        time = f"{about} {forecast.duration(left.clock.likely)}" if left.clock else "not measured yet"
+        time = f"{about} {foretold.duration(left.clock.likely)}" if left.clock else "not measured yet"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge(state.name, icon=state.icon, color=state.palette, width="content")
         if time:

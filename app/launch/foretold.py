@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import components, marks, shared
 from app.shared import STATES
-from pipeline import forecast
+from pipeline import foretold
 from pipeline.control import UnitStatus
 from pipeline.forecast import Forecast, Left
 from pipeline.forecasting import Range
@@ -57,24 +57,24 @@ def figures(of: Preview) -> None:
     if cost.unmeasured:
         st.caption(f":material/help: Not measured yet, and not counted: {', '.join(cost.unmeasured)}.")
     if cost.error is not None:
-        st.caption(f":material/target: Past forecasts were {forecast.accuracy(cost.error)}.")
+        st.caption(f":material/target: Past forecasts were {foretold.accuracy(cost.error)}.")
 
 
 def ranged(of: Range | None, hint: str) -> tuple[str, str, str]:
     if of is None or not of.likely:
         return "–", "not measured yet", hint
-    return forecast.duration(of.likely), forecast.spread(of), f"{hint}; 8 of 10 lie within the range."
+    return foretold.duration(of.likely), foretold.spread(of), f"{hint}; 8 of 10 lie within the range."
 
 
 def money(cost: Forecast, of: Preview) -> tuple[str, str, str]:
     price = of.after.show.settings.gpu_price_per_hour
     if cost.money is not None:
-        low, high = (forecast.amount(each, cost.currency) for each in (cost.money.low, cost.money.high))
-        return forecast.amount(cost.money.likely, cost.currency), f"{low} to {high}", "GPU time at the price set."
+        low, high = (foretold.amount(each, cost.currency) for each in (cost.money.low, cost.money.high))
+        return foretold.amount(cost.money.likely, cost.currency), f"{low} to {high}", "GPU time at the price set."
     if price is None:
         return "–", "no price is set", "Set gpu_price_per_hour in [settings] of show.toml."
     if not of.after.hardware or "cuda" not in of.devices:
-        return forecast.amount(0, cost.currency), "no GPU is used", "Only time on a GPU is counted."
+        return foretold.amount(0, cost.currency), "no GPU is used", "Only time on a GPU is counted."
     return "–", "not measured yet", "GPU time at the price set."
 
 
@@ -97,7 +97,7 @@ def changes(of: Preview) -> None:
         return
     with st.container(border=True, gap="small"):
         state = STATES["stale" if of.change.stale else "fresh"]
-        words = forecast.of_change(of.change)
+        words = foretold.of_change(of.change)
         st.markdown(f":{state.palette}[{state.icon}] **This change {marks.plain(words)}**")
         if of.change.follow:
             follow = marks.count(len(of.change.follow), "result")
@@ -117,8 +117,8 @@ def steps(of: Preview) -> None:
 
 def row(step: str, units: Sequence[UnitStatus], left: Left) -> str:
     state = shared.worst(units)
-    time = forecast.duration(left.left.likely) if left.left else "not measured yet"
-    hint = forecast.spread(left.left) if left.left else ""
+    time = foretold.duration(left.left.likely) if left.left else "not measured yet"
+    hint = foretold.spread(left.left) if left.left else ""
     kept = f" {left.kept:,} of {left.items:,} items are kept already." if left.kept else ""
     why = "; ".join(dict.fromkeys(unit.why for unit in units))
     episodes = "" if len(units) == 1 and units[0].unit == shared.SHOW else ", ".join(unit.unit for unit in units[:4])

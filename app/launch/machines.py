@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import components, marks, shared, shell
 from app.shared import STATES
-from pipeline import forecast, launching
+from pipeline import foretold, launching
 from pipeline.control import Show
 from pipeline.gpus import Gpu
 from pipeline.hosts import Host
@@ -38,10 +38,10 @@ def card(show: Show, host: Host) -> None:
 def warning(host: Host) -> None:
     """A card that costs and does nothing."""
     if host.idle_money:
-        spent = forecast.amount(host.idle_money, host.currency)
+        spent = foretold.amount(host.idle_money, host.currency)
         st.warning(
-            f"No GPU step has run for {forecast.duration(host.idle_seconds or 0)}: that is **{marks.plain(spent)}** at "
-            f"{marks.plain(forecast.amount(host.price or 0, host.currency))} an hour. Give the machine back if nothing "
+            f"No GPU step has run for {foretold.duration(host.idle_seconds or 0)}: that is **{marks.plain(spent)}** at "
+            f"{marks.plain(foretold.amount(host.price or 0, host.currency))} an hour. Give the machine back if nothing "
             "more is to run.",
             icon=":material/hourglass_empty:",
         )
@@ -107,10 +107,10 @@ def account(host: Host) -> None:
     if host.price is None:
         st.caption("No price is set: `gpu_price_per_hour` in `[settings]` of show.toml, and `currency`.")
     else:
-        st.markdown(f"{marks.plain(forecast.amount(host.price, host.currency))} an hour of GPU")
+        st.markdown(f"{marks.plain(foretold.amount(host.price, host.currency))} an hour of GPU")
     if host.spent_seconds:
-        spent = marks.plain(forecast.amount(host.spent, host.currency))
-        st.markdown(f"**{spent}** so far, for {forecast.duration(host.spent_seconds)} of GPU steps")
+        spent = marks.plain(foretold.amount(host.spent, host.currency))
+        st.markdown(f"**{spent}** so far, for {foretold.duration(host.spent_seconds)} of GPU steps")
         st.caption("From the records of this show's runs, at the price of their time.")
     else:
         st.caption("No step of this show has run on a GPU here yet, so nothing was spent.")

@@ -5,7 +5,7 @@ import streamlit as st
 
 from app import components, done_here, drawing, marks, remaining, shared, shell
 from app.shared import SHOW, STATES, Advice, Snapshot
-from pipeline import control, forecast
+from pipeline import control, foretold
 from pipeline.control import Link, UnitStatus
 
 FOLLOW_SECONDS = 3.0  # between two looks while something runs
@@ -74,11 +74,11 @@ def time_left(now: Snapshot) -> None:
     if not now.left.units:
         return
     st.subheader("Time left", anchor=False)
-    said = forecast.words(now.left)
+    said = foretold.words(now.left)
     st.markdown(f"{marks.plain(said[:1].upper() + said[1:])}.")
     components.drawing(remaining.bars(now.left), key="left")
     if now.left.error is not None:
-        st.caption(f":material/target: Past forecasts were {forecast.accuracy(now.left.error)}.")
+        st.caption(f":material/target: Past forecasts were {foretold.accuracy(now.left.error)}.")
 
 
 def review(links: tuple[Link, ...]) -> None:
