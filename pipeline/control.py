@@ -103,7 +103,8 @@ def run(
     runs = runs or new_run_folder(show)
     forecast.keep(show, what, nodes, runs)
     price = show.settings.gpu_price_per_hour
-    told = {"gpu": gpus.name(), "gpu_price": "" if price is None else str(price)}
+    hosts = {name: {"gpus": host.gpus, "price_per_hour": host.price_per_hour} for name, host in show.file.hosts.items()}
+    told = {"gpu": gpus.name(), "gpu_price": "" if price is None else str(price), "hosts": hosts}
     slots: dict[Device, int] = {"cpu": show.settings.cpu_slots, "cuda": show.settings.cuda_slots}
 
     def go(executor: Executor) -> Report:
@@ -117,7 +118,7 @@ def run(
             runs=runs,
             services=show.services,
             limits={} if limit is None else dict.fromkeys(targets or what.steps, limit),
-            asked=jobs.asked() | told,
+            asked={**jobs.asked(), **told},
         )
 
     if executor is not None:

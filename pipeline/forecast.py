@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import mean, median
 
-from pipeline import gpus, measured
+from pipeline import gpus, measured, places
 from pipeline.engine import explain, plan
 from pipeline.engine.explain import UnitStatus
 from pipeline.engine.plan import SHOW, Node, Plan
@@ -30,6 +30,7 @@ _BYTES_A_SECOND = 250_000.0  # of video, about, where no episode was cut yet; on
 @dataclass(frozen=True, slots=True)
 class Left:
     """What is left of one step: `units` to make, `left` seconds of its device, None where nothing was measured yet.
+    `place` is "local", or the host that it runs on.
 
     `kept` of `items` stand in the memo already, of units that were begun and not finished. `waiting` units may turn
     out not to be needed: what they wait for may come out the same. `error` is how past forecasts fared.
@@ -37,6 +38,7 @@ class Left:
 
     step: str
     device: str
+    place: str
     units: int
     waiting: int
     left: Range | None
@@ -49,9 +51,10 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What is left: by step, of the GPU, and by the clock. `unmeasured` are the steps whose time nobody knows yet.
+    """What is left: by step, of the GPU or the hosts, and by the clock. `unmeasured` are the steps whose time nobody
+    knows yet; no sum has them.
 
-    `gpu` is None where this machine has none, `money` also where no price is set.
+    `gpu` is None where nothing of it runs on a GPU or a host, `money` also where that has no price.
     """
 
     steps: tuple[Left, ...]
@@ -81,7 +84,24 @@ class Outlook:
 
     @property
     def hardware(self) -> str:
+        """This machine's card, "" where it has none."""
         return gpus.name()
+
+    def place(self, step: str) -> str:
+        """Where a step runs: "local", or a host's name."""
+        return places.place(self.plan.steps[step], self.plan.device(step), self.show.file.hosts, self.show.file.places)
+
+    def runs_on(self, step: str) -> str:
+        """What times of a step belong to: a host, this machine's card, or "" for its CPU."""
+        if (place := self.place(step)) != places.LOCAL:
+            return measured.host_hardware(place, self.show.file.hosts[place].gpus)
+        return self.hardware if self.plan.device(step) == "cuda" else ""
+
+    def price(self, step: str) -> float | None:
+        """What an hour of a step costs: that of its host, whole, or of this machine's GPU; None for nothing."""
+        if (place := self.place(step)) != places.LOCAL:
+            return self.show.file.hosts[place].price_per_hour
+        return self.show.settings.gpu_price_per_hour if self.runs_on(step) else None
 
     def left(self, nodes: Iterable[Node] | None = None) -> Forecast:
         """What of `nodes` (default: everything) is left to make."""
@@ -95,15 +115,15 @@ class Outlook:
         return None if found is None else total([(found, [self._size(unit)])])
 
     def _forecast(self, units: Sequence[UnitStatus]) -> Forecast:
-        price = self.show.settings.gpu_price_per_hour
         by_step: dict[str, list[UnitStatus]] = defaultdict(list)
         for unit in units:
             by_step[unit.step].append(unit)
-        steps = tuple(self._left(step, of, price) for step, of in by_step.items())
+        steps = tuple(self._left(step, of) for step, of in by_step.items())
         parts = {step: (found, [self._size(unit) for unit in of])
                  for step, of in by_step.items() if (found := self._pace(step)) is not None}  # fmt: skip
-        on_gpu = [part for step, part in parts.items() if self.hardware and self.plan.device(step) == "cuda"]
-        gpu = total(on_gpu) if on_gpu else None
+        on_gpu = [part for step, part in parts.items() if self.runs_on(step)]
+        paid = [(found, [size * price / 3600 for size in sizes])
+                for step, (found, sizes) in parts.items() if (price := self.price(step))]  # fmt: skip
         sizes = {step: dict(zip([unit.unit for unit in by_step[step]], part[1], strict=True))
                  for step, part in parts.items()}  # fmt: skip
         seconds = {
@@ -113,29 +133,36 @@ class Outlook:
         }
         whole = total(parts.values())
         slots: dict[str, int] = {"cpu": self.show.settings.cpu_slots, "cuda": self.show.settings.cuda_slots}
-        clock = by_the_clock(seconds, self.plan.needs, lambda node: self.plan.device(node[0]), slots)
+        # Jobs beside each other on a host share its time, and their pace is that of their share.
+        slots |= dict.fromkeys(self.show.file.hosts, 1)
+        clock = by_the_clock(seconds, self.plan.needs, lambda node: self._lane(node[0]), slots)
         return Forecast(
             steps=steps,
-            gpu=gpu,
-            clock=whole.times(clock / whole.likely) if whole.likely else None,
-            money=gpu.times(price / 3600) if gpu is not None and price else None,
+            gpu=total(on_gpu) if on_gpu else None,
+            clock=whole.times(clock / sum(seconds.values())) if whole.likely else None,
+            money=total(paid) if paid else None,
             unmeasured=tuple(step for step in by_step if step not in parts),
             error=truth(_foretold(self.jobs)),
             currency=self.show.settings.currency,
         )
 
-    def _left(self, step: str, of: Sequence[UnitStatus], price: float | None) -> Left:
-        found, device = self._pace(step), self.plan.device(step)
+    def _lane(self, step: str) -> str:
+        """What a step waits for: a place of the CPU or the GPU of this machine, or a host."""
+        place = self.place(step)
+        return self.plan.device(step) if place == places.LOCAL else place
+
+    def _left(self, step: str, of: Sequence[UnitStatus]) -> Left:
+        found, price = self._pace(step), self.price(step)
         left = None if found is None else total([(found, [self._size(unit) for unit in of])])
         begun = [job for unit in of if (job := self._begun(unit)) is not None and job.total]
-        is_paid = left is not None and price and device == "cuda" and self.hardware
         return Left(
             step=step,
-            device=device,
+            device=self.plan.device(step),
+            place=self.place(step),
             units=len(of),
             waiting=sum(self._waits(unit) for unit in of),
             left=left,
-            money=left.times(price / 3600) if left is not None and price and is_paid else None,
+            money=left.times(price / 3600) if left is not None and price else None,
             kept=sum(job.done for job in begun),
             items=sum(job.total for job in begun),
             count=found.count if found else 0,
@@ -185,13 +212,13 @@ class Outlook:
 
     def _times(self, step: str) -> list[tuple[float, float]]:
         """(seconds, size) of past jobs of this step, on what it would run on now."""
-        hardware = self.hardware if self.plan.device(step) == "cuda" else ""
+        hardware = self.runs_on(step)
         by = who_works(self.plan.configs[step].model_dump(mode="json"))
         jobs = [job for job in self.jobs if job.step == step and job.hardware == hardware and job.by in ("", by)]
         if self._training_steps(step):
-            return [(job.seconds, job.steps) for job in jobs if job.steps > 1]
+            return [(job.taken, job.steps) for job in jobs if job.steps > 1]
         found = [
-            (job.seconds, job.made * self._length(job.unit, job.episodes))
+            (job.taken, job.made * self._length(job.unit, job.episodes))
             for job in jobs
             if job.state == "done" and job.made > _TELLING
         ]
@@ -233,7 +260,7 @@ def _seconds(scenes: Path) -> float:
 
 
 def _foretold(jobs: Iterable[Measured]) -> list[tuple[Range, float]]:
-    return [(Range(*job.forecast), job.seconds) for job in jobs if job.forecast and job.state == "done"]
+    return [(Range(*job.forecast), job.taken) for job in jobs if job.forecast and job.state == "done"]
 
 
 def keep(show: Show, what: Plan, nodes: Sequence[Node], runs: Path) -> None:

@@ -5,6 +5,7 @@ With few measurements their spread is not known well: it is then taken to be nea
 """
 
 import heapq
+import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,17 +62,21 @@ def pace(measured: Iterable[tuple[float, float]]) -> Pace | None:
 def total(parts: Iterable[tuple[Pace, Sequence[float]]]) -> Range:
     """The sum over sizes, each list with its own pace.
 
-    That a pace is not known well moves all its sizes together; what each of them scatters by evens out.
+    That a pace is not known well moves all its sizes together; what each of them scatters by evens out, and leaves the
+    sum of many above that of their middles, since what takes longer takes longer by more. The sum is taken as
+    log-normal with its true mean and variance (L. F. Fenton, 1960).
     """
-    likely, variance = 0.0, 0.0
+    mean, variance = 0.0, 0.0
     for of, sizes in parts:
-        seconds = [of.rate * size for size in sizes]
-        likely += sum(seconds)
-        together, alone = sum(seconds) ** 2 / of.count, sum(each**2 for each in seconds)
-        variance += of.spread**2 * (together + alone)
-    if likely <= 0:
+        square, shared = of.spread**2, of.spread**2 / of.count
+        means = [of.rate * size * math.exp((square + shared) / 2) for size in sizes]
+        sum_, squares = sum(means), sum(each**2 for each in means)
+        mean += sum_
+        variance += math.exp(shared) * (sum_**2 + squares * math.expm1(square)) - sum_**2
+    if mean <= 0:
         return Range(0.0, 0.0, 0.0)
-    factor = math.exp(_REACH * math.sqrt(math.log1p(variance / likely**2)))
+    log_variance = math.log1p(variance / mean**2)
+    likely, factor = mean / math.exp(log_variance / 2), math.exp(_REACH * math.sqrt(log_variance))
     return Range(likely / factor, likely, likely * factor)
 
 
@@ -94,6 +99,25 @@ def truth(found: Iterable[tuple[Range, float]]) -> Truth | None:
     errors = [max(seconds / range_.likely, range_.likely / seconds) - 1 for range_, seconds in pairs]
     inside = sum(range_.low <= seconds <= range_.high for range_, seconds in pairs)
     return Truth(median(errors), inside, len(pairs))
+
+
+def shares(spans: Sequence[tuple[float, float]]) -> list[float]:
+    """Of (begin, end) that overlap, how many seconds of one clock each had: what several share is divided evenly.
+
+    All together have as many seconds as the clock did while any of them ran.
+    """
+    moments = sorted({moment for span in spans for moment in span})
+    starts = sorted(range(len(spans)), key=lambda index: spans[index][0])
+    had, running, next_ = [0.0] * len(spans), set[int](), 0
+    for now, then in itertools.pairwise(moments):
+        running = {index for index in running if spans[index][1] > now}
+        while next_ < len(starts) and spans[starts[next_]][0] <= now:
+            if spans[starts[next_]][1] > now:
+                running.add(starts[next_])
+            next_ += 1
+        for index in running:
+            had[index] += (then - now) / len(running)
+    return had
 
 
 def by_the_clock(

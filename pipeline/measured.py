@@ -15,10 +15,12 @@ from typing import Any, Literal
 from pipeline.engine import fingerprint
 from pipeline.engine.events import Reader
 from pipeline.engine.run import recipe_path
+from pipeline.forecasting import shares
+from pipeline.places import LOCAL
 
 State = Literal["open", "done", "stood", "failed"]
 
-FORECAST, KEPT, VERSION = "forecast.json", "measured.json", 1
+FORECAST, KEPT, VERSION = "forecast.json", "measured.json", 2
 _PLANNED = ("setting", "estimated_bytes", "card", "card_bytes")
 DECISIVE = ("backend", "method", "model", "models", "profile")
 """Settings that say who does the work: times of another model say nothing of this one."""
@@ -26,12 +28,14 @@ DECISIVE = ("backend", "method", "model", "models", "profile")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One job. `seconds` so far, or in all; `hardware` is the card's name for a step of the GPU, "" for the CPU.
+    """One job. `seconds` so far, or in all. `hardware` is the card's name for a step of the GPU, "" for the CPU; at a
+    `place` other than this machine, the host's.
 
     `done` of `total` are the items of the stretch that it told last, `kept` those that stood before; `made` is the
     share of all items that it made itself. For a training, `steps` are those it took, `reached` the last one that a
     checkpoint keeps, and `at_step` of `of_steps` where it is. `episodes` is how many it gathered. `forecast` is what
-    was foretold: (low, likely, high) seconds. `gpu_price` is per hour, as it was then; None where none was set.
+    was foretold: (low, likely, high) seconds. `price` is per hour, as it was then; None where none was set. A host is
+    paid for as a whole: jobs beside each other on it share its time, and `held` is what of it was this one's.
     """
 
     run: str
@@ -56,16 +60,23 @@ class Measured:
     memory_bytes: int = 0
     planned: Mapping[str, Any] = field(default_factory=dict)
     forecast: tuple[float, float, float] | None = None
-    gpu_price: float | None = None
+    price: float | None = None
+    place: str = LOCAL
+    held: float | None = None
 
     @property
     def ended(self) -> float:
         return self.began + self.seconds
 
     @property
+    def taken(self) -> float:
+        """Seconds of its hardware that were its own: those that are paid for, and that forecasts count."""
+        return self.seconds if self.held is None else self.held
+
+    @property
     def money(self) -> float:
-        """What its time on a priced card cost; on the CPU, nothing."""
-        return (self.gpu_price or 0.0) * self.seconds / 3600 if self.hardware else 0.0
+        """What its time on a priced card or host cost; on the CPU of this machine, nothing."""
+        return (self.price or 0.0) * self.taken / 3600 if self.hardware else 0.0
 
 
 def who_works(config: Mapping[str, Any]) -> str:
@@ -74,9 +85,20 @@ def who_works(config: Mapping[str, Any]) -> str:
     return fingerprint.of_value("who works", found)[:12] if found else ""
 
 
+def host_hardware(name: str, gpus: int) -> str:
+    """What times on a host belong to: other GPUs behind the same name would be another pace."""
+    return f"{name} ({gpus} GPU{'' if gpus == 1 else 's'})"
+
+
 def jobs(runs: Path) -> list[Measured]:
     """All jobs of all runs below `runs`, the oldest run first."""
-    return [job for path in sorted(runs.glob("*/events.jsonl")) for job in _of_run(path.parent)]
+    found = [job for path in sorted(runs.glob("*/events.jsonl")) for job in _of_run(path.parent)]
+    for place in {job.place for job in found} - {LOCAL}:
+        there = [index for index, job in enumerate(found) if job.place == place and job.state != "stood"]
+        held = shares([(found[index].began, found[index].ended) for index in there])
+        for index, seconds in zip(there, held, strict=True):
+            found[index] = replace(found[index], held=seconds)
+    return found
 
 
 _FOLDS: dict[Path, "Fold"] = {}
@@ -127,6 +149,7 @@ class Fold:
     jobs: dict[tuple[str, str], Measured] = field(default_factory=dict)
     gpu: str = ""
     price: float | None = None
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
     reader: Reader = field(init=False)
     _forecast: dict[str, Any] | None = None
     _items: dict[tuple[str, str], list[int]] = field(default_factory=dict)
@@ -140,6 +163,7 @@ class Fold:
             if kind == "started":
                 self.gpu = event.get("gpu", "")
                 self.price = float(event["gpu_price"]) if event.get("gpu_price") else None
+                self.hosts = event.get("hosts", {})
             elif kind == "finished":
                 self.ended = True
             elif kind == "job started":
@@ -154,20 +178,25 @@ class Fold:
         gathered = [len(each) for each in recipe.get("inputs", {}).values() if isinstance(each, dict)]
         if self._forecast is None:
             self._forecast = _json(self.folder / FORECAST)
+        place, hardware, price = event.get("place", LOCAL), self.gpu if event["device"] == "cuda" else "", self.price
+        if place != LOCAL:
+            host = self.hosts.get(place, {})
+            hardware, price = host_hardware(place, host.get("gpus", 1)), host.get("price_per_hour")
         return Measured(
             run=self.folder.name,
             step=node[0],
             unit=node[1],
             name=event["name"],
             device=event["device"],
-            hardware=self.gpu if event["device"] == "cuda" else "",
+            hardware=hardware,
             state="open",
             began=event["t"],
             seconds=0.0,
             by=who_works(recipe.get("config", {})),
             episodes=max([1, *gathered]),
             forecast=_range(self._forecast.get("/".join(node))),
-            gpu_price=self.price,
+            price=price,
+            place=place,
         )
 
     def _told(self, node: tuple[str, str], job: Measured, kind: str, event: Mapping[str, Any]) -> Measured:
@@ -181,8 +210,8 @@ class Fold:
                 return replace(job, done=event["done"], total=event["total"], made=made)
             case "metric":
                 memory = max(job.memory_bytes, event.get("gpu_memory_bytes") or 0)
-                place = {"at_step": event["at_step"], "of_steps": event["of"], "step_seconds": event["step_seconds"]}
-                job = replace(job, steps=job.steps + 1, memory_bytes=memory, **place)
+                steps = {"at_step": event["at_step"], "of_steps": event["of"], "step_seconds": event["step_seconds"]}
+                job = replace(job, steps=job.steps + 1, memory_bytes=memory, **steps)
             case "checkpoint" | "resumed":
                 job = replace(job, reached=max(job.reached, event["at_step"]))
             case "planned":

@@ -12,7 +12,6 @@ import pytest
 
 from app.launch import fields
 from pipeline import control, dag, jobs, launching
-from pipeline.forecasting import Pace, Range, by_the_clock, pace, total, truth
 from pipeline.launching import Request
 from pipeline.show import open_show
 
@@ -94,25 +93,3 @@ def test_what_is_typed_wrong_is_told_at_its_field():
     whole = fields.read(config, found, {("longest_clip",): "2"})
     assert "twice shortest_clip" in whole.errors[()]
     assert fields.read(config, found, {("longest_clip",): "6"}).edits == {("longest_clip",): 6.0}
-
-
-def test_a_pace_of_few_measurements_has_a_wide_range():
-    one, many = pace([(10, 5)]), pace([(10, 5)] * 20)
-    assert one == Pace(2.0, pytest.approx(0.35), 1)
-    few, sure = total([(one, [10])]), total([(many, [10])])
-    assert (few.likely, sure.likely) == (pytest.approx(20), pytest.approx(20))
-    assert few.high > sure.high > 20 > sure.low > few.low
-    assert pace([]) is None
-
-
-def test_the_clock_counts_what_runs_side_by_side_and_what_must_wait():
-    seconds = {"a": 4.0, "b": 3.0, "c": 2.0}
-    needs = {"c": ["a"]}
-    assert by_the_clock(seconds, lambda n: needs.get(n, []), lambda _: "cpu", {"cpu": 2}) == 6
-    assert by_the_clock(seconds, lambda n: needs.get(n, []), lambda _: "cpu", {"cpu": 1}) == 9
-
-
-def test_forecasts_are_held_against_the_truth():
-    found = truth([(Range(8, 10, 12), 11), (Range(8, 10, 12), 20)])
-    assert (found.inside, found.count) == (1, 2)
-    assert found.usually == pytest.approx(0.55)

@@ -58,7 +58,7 @@ def update(
     runs: Path,
     services: Services = NOWHERE,
     limits: Mapping[str, int] = MappingProxyType({}),
-    asked: Mapping[str, str] = MappingProxyType({}),
+    asked: Mapping[str, object] = MappingProxyType({}),
 ) -> Report:
     """Run those of `nodes` that are not fresh, and return what became of each.
 
