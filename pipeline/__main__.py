@@ -15,6 +15,7 @@ from pipeline import (
     audit_command,
     control,
     foretold,
+    host_commands,
     lora_commands,
     model_commands,
     panel_commands,
@@ -41,6 +42,7 @@ app.command()(audit_command.audit)
 app.add_typer(model_commands.app, name="models")
 app.add_typer(lora_commands.app, name="lora")
 app.add_typer(panel_commands.app, name="panel")
+app.add_typer(host_commands.app, name="host")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

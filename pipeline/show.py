@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, create_model
 
 from pipeline import dag, pins, places
 from pipeline.engine.fingerprint import Digest
@@ -267,7 +267,20 @@ def open_show(folder: Path) -> Show:
     if not path.is_file():
         raise ValueError(f"{folder} has no show.toml: `dailies init` makes one, `--show DIR` names another folder")
     file = located.load(path, ShowFile)
+    told = {name: _with_token(table, token_file(folder, name)) for name, table in file.hosts.items()}
+    file = file.model_copy(update={"hosts": told})
     return Show(folder.resolve(), file, Settings(**file.settings.model_dump(exclude_unset=True)))
+
+
+def token_file(folder: Path, name: str) -> Path:
+    """Where `dailies host init` keeps a host's token: no part of show.toml, and for this user's eyes only."""
+    return folder / ".dailies" / "hosts" / name / "token"
+
+
+def _with_token(table: places.HostTable, kept: Path) -> places.HostTable:
+    if table.token or not kept.is_file():
+        return table
+    return table.model_copy(update={"token": SecretStr(kept.read_text(encoding="utf-8").strip())})
 
 
 def _escaped(stem: str) -> str:

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,26 +51,45 @@ class Environment(NamedTuple):
 
 PROJECT = Environment("dailies", "requirements.lock", ".venv")
 LABEL_STUDIO = Environment("label-studio", "requirements-label-studio.lock", ".venv-label-studio")
+BOTH = (PROJECT, LABEL_STUDIO)
+
+# Where PyTorch keeps its builds without CUDA; PyPI has only those with it. The lock pins their versions, not their
+# hashes, which are of other files.
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+CPU_BUILDS = {"torch", "torchvision"}
+CUDA_ONLY = re.compile(r"cuda-|nvidia-(?!ml-py)")  # nvidia-ml-py asks the driver, and says where there is none.
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Make or reuse both environments. Raises SystemExit with one line that says what to do if it cannot."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cache-only", action="store_true", help="fill the cache, put nothing into the clone")
-    parser.add_argument("--prune", action="store_true", help="delete cached environments of other lock files")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--prune", action="store_true", help="delete cached environments of other lock files")
+    which.add_argument("--only", choices=[each.name for each in BOTH], help="this environment and not the other")
+    which.add_argument("--link", type=Path, help="only the packages, linked at this path: for a host without the code")
+    parser.add_argument("--cpu", action="store_true", help="PyTorch's builds without CUDA: 4 GB less, and no GPU")
     options = parser.parse_args(arguments)
     check_python()
     began = time.monotonic()
     cache = cache_folder()
-    cached = [ensure(cache, each.name, CLONE / each.lock) for each in (PROJECT, LABEL_STUDIO)]
+    if options.link:
+        link = options.link.expanduser()
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link_folder(link, ensure(cache, PROJECT.name, CLONE / PROJECT.lock, cpu=options.cpu))
+        say(f"ready in {time.monotonic() - began:.0f} s: {link}")
+        return
+    wanted = [each for each in BOTH if options.only in (None, each.name)]
+    cached = {each: ensure(cache, each.name, CLONE / each.lock, cpu=options.cpu) for each in wanted}
     if options.prune:
-        prune(cache, keep=cached)
+        prune(cache, keep=list(cached.values()))
     if options.cache_only:
         return
-    project, label_studio = cached
-    link_project(CLONE, project)
-    link_folder(CLONE / LABEL_STUDIO.link, label_studio)
-    say(f"ready in {time.monotonic() - began:.0f} s: .venv/bin/dailies")
+    if PROJECT in cached:
+        link_project(CLONE, cached[PROJECT])
+    if LABEL_STUDIO in cached:
+        link_folder(CLONE / LABEL_STUDIO.link, cached[LABEL_STUDIO])
+    say(f"ready in {time.monotonic() - began:.0f} s: {' and '.join(f'{each.link}/bin' for each in cached)}")
 
 
 def check_python() -> None:
@@ -85,15 +105,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DAILIES_CACHE") or Path(home) / "dailies").expanduser().resolve() / "venvs"
 
 
-def ensure(cache: Path, name: str, lock: Path) -> Path:
+def ensure(cache: Path, name: str, lock: Path, *, cpu: bool = False) -> Path:
     """The complete cached environment of a lock file; made if there is none. Safe to call twice at once."""
-    folder = cache / f"{name}-{sysconfig.get_python_version()}-{digest_of(lock)}"
+    cpu = cpu and bool(without_cuda(lock.read_text(encoding="utf-8"))[1])
+    folder = cache / f"{name}{'-cpu' * cpu}-{sysconfig.get_python_version()}-{digest_of(lock)}"
     if is_complete(folder):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     with exclusive(cache / f".{folder.name}.lock"):
         if not is_complete(folder):  # another setup may have made it while this one waited
-            build(folder, lock)
+            build(folder, lock, cpu=cpu)
     return folder
 
 
@@ -114,21 +135,27 @@ def runs(folder: Path) -> bool:
     return python.exists() and not subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode
 
 
-def build(folder: Path, lock: Path) -> None:
+def build(folder: Path, lock: Path, *, cpu: bool = False) -> None:
     """Install a lock file into a new environment.
 
     It is built where it will stay, since an environment's scripts hold its path and it cannot be renamed;
     nobody looks at it before the marker is there.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    count = sum("==" in line for line in lock.read_text(encoding="utf-8").splitlines())
+    text = lock.read_text(encoding="utf-8")
+    text, elsewhere = without_cuda(text) if cpu else (text, [])
+    count = sum("==" in line for line in text.splitlines()) + len(elsewhere)
     log = folder.with_name(f"{folder.name}.log")
     say(f"installing {count} packages of {lock.name} into {folder}: minutes, once; to watch: tail -f {log}")
     began = time.monotonic()
     call(sys.executable, "-m", "venv", folder, remedy="no venv module here (Debian: apt-get install python3-venv)")
     pip = (python_of(folder), "-m", "pip", "--disable-pip-version-check", "--no-input")
-    what = ("--no-deps", "--require-hashes", "--progress-bar", "off", "-r", lock)
-    call(*pip, "install", *what, remedy=f"pip could not install {lock.name}: see above", log=log)
+    pins = folder / lock.name
+    pins.write_text(text, encoding="utf-8")
+    install, remedy = (*pip, "install", "--no-deps", "--progress-bar", "off"), f"pip could not install {lock.name}"
+    call(*install, "--require-hashes", "-r", pins, remedy=f"{remedy}: see above", log=log)
+    if elsewhere:
+        call(*install, "--index-url", CPU_WHEELS, *elsewhere, remedy=f"{remedy}: {CPU_WHEELS} has not all", log=log)
     check_needs(pip, lock)
     check_one_cv2(folder)
     seconds = round(time.monotonic() - began)
@@ -142,6 +169,14 @@ def check_needs(pip: tuple[str | Path, ...], lock: Path) -> None:
     if found.returncode and (lines := unmet(found.stdout)):
         say("\n".join(["...", *lines]))
         stop(f"{lock.name} contradicts itself: run make lock")
+
+
+def without_cuda(text: str) -> tuple[str, list[str]]:
+    """A lock's text without what only CUDA needs, and the pins of what has builds without CUDA elsewhere."""
+    entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE | re.IGNORECASE)
+    kept = [each for each in entries if not CUDA_ONLY.match(each) and each.partition("==")[0] not in CPU_BUILDS]
+    pins = [each.split(maxsplit=1)[0] for each in entries if each.partition("==")[0] in CPU_BUILDS]
+    return "".join(kept), pins
 
 
 def unmet(told: str) -> list[str]:
