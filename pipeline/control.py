@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipeline import catalogue, dag, forecast, gpus, jobs
+from pipeline import catalogue, dag, forecast, gpus, host_watch, jobs
 from pipeline.engine import explain, upkeep
 from pipeline.engine.explain import UnitStatus
 from pipeline.engine.plan import Node
@@ -106,6 +106,7 @@ def run(
     hosts = {name: {"gpus": host.gpus, "price_per_hour": host.price_per_hour} for name, host in show.file.hosts.items()}
     told = {"gpu": gpus.name(), "gpu_price": "" if price is None else str(price), "hosts": hosts}
     slots: dict[Device, int] = {"cpu": show.settings.cpu_slots, "cuda": show.settings.cuda_slots}
+    host_watch.begin(show, by=jobs.asked()["by"])
 
     def go(executor: Executor) -> Report:
         return update(

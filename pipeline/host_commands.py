@@ -1,5 +1,6 @@
 """`dailies host`: a rented server made into a GPU host by Ray's own launcher, reached by ssh, and let go again."""
 
+import getpass
 import os
 import subprocess
 import sys
@@ -9,8 +10,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from pipeline import control, host_files
+from pipeline import control, host_files, host_watch
 from pipeline.commandline import HERE, ShowOption, people
+from pipeline.host_watch import Watch
 from pipeline.places import HostTable
 from pipeline.printing import line, table
 
@@ -46,6 +48,7 @@ def up(name: Name, show: ShowOption = HERE) -> None:
         # Ray's launcher takes any host key; ssh itself remembers it, asks about a new one and refuses a changed one.
         _call(*_ssh(opened, found, name), "true", what=f"ssh to {found.ssh}")
         _call(*_RAY, "up", "--yes", "--disable-usage-stats", _cluster(opened, name), what="ray up")
+        host_watch.begin(opened, by=getpass.getuser())
     line(f"Ray runs on {name}; `dailies host ssh-tunnel {name}` reaches it")
 
 
@@ -82,6 +85,13 @@ def ssh_tunnel(name: Name, show: ShowOption = HERE) -> None:
         forward = f"127.0.0.1:{here.port or 80}:127.0.0.1:{host_files.DASHBOARD_PORT}"
         line(f"{found.address} is Ray on {found.ssh}; Ctrl-C ends it")
         _call(*_ssh(opened, found, name), "-N", "-L", forward, what="the tunnel")
+
+
+@app.command()
+def watch(show: ShowOption = HERE) -> None:
+    """Stay and look after all hosts: warn of one that idles, and run its `stop_command` once. `dailies run` does so."""
+    with people():
+        Watch(control.open_show(show), line).stay()
 
 
 _RAY = (sys.executable, "-m", "ray.scripts.scripts")

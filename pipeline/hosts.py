@@ -1,4 +1,4 @@
-"""Where work runs: this machine now, its cards, what runs on it, and what it has cost. Others may be added to it."""
+"""Where work runs, as it is now: this machine and the GPU hosts, their cards, what runs there, and what it has cost."""
 
 import os
 import platform
@@ -7,15 +7,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from pipeline import gpus, jobs, measured
+from pipeline import gpus, host_watch, jobs, measured
+from pipeline.forecast import Left
 from pipeline.gpus import Gpu
+from pipeline.host_state import Glances, HostJob, HostState
 from pipeline.jobs import Job
 from pipeline.measured import Measured
+from pipeline.places import LOCAL, HostTable
 from pipeline.show import Show
 
 IDLE_SECONDS = 15 * 60
-"""A priced card that did nothing for so long is worth a word."""
+"""A priced card of this machine that did nothing for so long is worth a word; hosts say it by `idle_minutes`."""
+
+State = Literal["working", "idle", "away", "asked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,85 +34,166 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """One machine. `load` is of the last minute, in processors; `no_gpu` says why no card was found.
+class Machine:
+    """Processors and memory, of a host's machines together. `load` is in processors."""
 
-    `price` is that of an hour of its GPUs, None where nobody set one. `spent_seconds` of GPU steps cost `spent`.
-    `idle_seconds` is how long no GPU step has run; None where one runs, or none ever did.
-    """
-
-    name: str
-    kind: str
-    address: str
     cpus: int
-    cpu_model: str
     load: float
     memory_bytes: int
     memory_used_bytes: int
-    disk: Disk
+    disk: Disk | None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A place where work runs. `machine` is None while a host is "away" (`problem` says why) or was "asked" just now.
+
+    `no_gpu` says why no card is shown. `gpus_used` of `gpus_declared` are given to jobs. `price` is that of an hour of
+    this machine's GPUs, or of a host whole; None where nobody set one. `spent_seconds` of its steps cost `spent`.
+    `idle_seconds` is how long nothing ran on its GPUs, None where something does or nobody knows; `idle_after` is when
+    that is worth a word, and then `stop` says what comes of it.
+    """
+
+    name: str
+    place: str
+    kind: str
+    state: State
+    problem: str
+    machine: Machine | None
     gpus: tuple[Gpu, ...]
     no_gpu: str
-    slots: dict[str, int]
+    gpus_declared: int
+    gpus_used: float
+    slots: str
     running: tuple[Job, ...]
     working: tuple[Measured, ...]
+    queue: tuple[HostJob, ...]
     price: float | None
     currency: str
     spent: float
     spent_seconds: float
     idle_seconds: float | None
+    idle_after: float
+    stop: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        return self.place != LOCAL
+
+    @property
+    def is_idle_for_long(self) -> bool:
+        has_gpu = bool(self.gpus) or self.is_remote
+        return has_gpu and self.idle_seconds is not None and self.idle_seconds >= self.idle_after
 
     @property
     def idle_money(self) -> float:
         """What its idle time has cost; 0 where it is not idle for long, or has no price."""
-        if self.idle_seconds is None or self.idle_seconds < IDLE_SECONDS or not self.gpus:
-            return 0.0
-        return (self.price or 0.0) * self.idle_seconds / 3600
+        return (self.price or 0.0) * (self.idle_seconds or 0.0) / 3600 if self.is_idle_for_long else 0.0
 
 
-def hosts(show: Show) -> list[Host]:
-    """All machines that this show's work may run on: so far this one."""
-    return [here(show)]
+_GLANCES = Glances()
 
 
-def here(show: Show) -> Host:
+def hosts(show: Show, glances: Glances = _GLANCES) -> list[Host]:
+    """All places that this show's work may run on: this machine, then the hosts. Waits for none of them."""
+    found = measured.jobs(show.state / "runs")
+    return [here(show, found), *(there(show, name, table, found, glances) for name, table in show.file.hosts.items())]
+
+
+def here(show: Show, found: Sequence[Measured]) -> Host:
     """This machine as it is now."""
     import psutil
 
-    memory, found = psutil.virtual_memory(), gpus.here()
+    memory, cards = psutil.virtual_memory(), gpus.here()
     disk = shutil.disk_usage(show.folder)
-    jobs_ = measured.jobs(show.state / "runs")
-    running = tuple(job for job in jobs.running(show.state) if job.verb != "label-studio")
+    mine = [job for job in found if job.place == LOCAL]
+    running = tuple(job for job in jobs.running(show.state) if job.verb not in ("label-studio", host_watch.VERB))
+    working = _working(show, mine)
+    cpu, cuda = show.settings.cpu_slots, show.settings.cuda_slots
     return Host(
         name=platform.node(),
-        kind="this machine",
-        address="local",
-        cpus=os.cpu_count() or 1,
-        cpu_model=_cpu_model(),
-        load=os.getloadavg()[0],
-        memory_bytes=memory.total,
-        memory_used_bytes=memory.total - memory.available,
-        disk=Disk(str(show.store.root), disk.total, disk.free),
-        gpus=found.gpus,
-        no_gpu=found.why,
-        slots={"cpu": show.settings.cpu_slots, "cuda": show.settings.cuda_slots},
+        place=LOCAL,
+        kind=f"this machine · {_cpu_model()}",
+        state="working" if running or working else "idle",
+        problem="",
+        machine=Machine(
+            cpus=os.cpu_count() or 1,
+            load=os.getloadavg()[0],
+            memory_bytes=memory.total,
+            memory_used_bytes=memory.total - memory.available,
+            disk=Disk(str(show.store.root), disk.total, disk.free),
+        ),
+        gpus=cards.gpus,
+        no_gpu=cards.why,
+        gpus_declared=len(cards.gpus),
+        gpus_used=sum(job.device == "cuda" for job in working),
+        slots=f"{cpu} CPU job{'' if cpu == 1 else 's'} and {cuda} GPU job{'' if cuda == 1 else 's'} at once",
         running=running,
-        working=tuple(_working(show, jobs_)),
+        working=working,
+        queue=(),
         price=show.settings.gpu_price_per_hour,
         currency=show.settings.currency,
-        spent=sum(job.money for job in jobs_),
-        spent_seconds=sum(job.seconds for job in jobs_ if job.hardware),
-        idle_seconds=idle(jobs_, time.time()),
+        spent=sum(job.money for job in mine),
+        spent_seconds=sum(job.taken for job in mine if job.hardware),
+        idle_seconds=idle(mine, time.time()),
+        idle_after=IDLE_SECONDS,
     )
 
 
-def _working(show: Show, jobs_: Sequence[Measured]) -> list[Measured]:
+def there(show: Show, name: str, table: HostTable, found: Sequence[Measured], glances: Glances) -> Host:
+    """A GPU host as it was told a moment ago."""
+    mine, glance = [job for job in found if job.place == name], glances.look(name, table)
+    state, working = glance.state, _working(show, mine)
+    return Host(
+        name=name,
+        place=name,
+        kind=_kind(table, state),
+        state="away" if glance.problem else "asked" if state is None else "working" if state.jobs else "idle",
+        problem=glance.problem,
+        machine=None if state is None else _machine(table, state),
+        gpus=state.gpus if state else (),
+        no_gpu="" if state is None or state.gpus else "Ray there sees no NVIDIA driver",
+        gpus_declared=int(state.gpus_declared) if state else table.gpus,
+        gpus_used=state.gpus_used if state else 0.0,
+        slots="",
+        running=(),
+        working=working,
+        queue=state.jobs if state else (),
+        price=table.price_per_hour,
+        currency=show.settings.currency,
+        spent=sum(job.money for job in mine),
+        spent_seconds=sum(job.taken for job in mine),
+        idle_seconds=state.idle_seconds if state else None,
+        idle_after=60 * table.idle_minutes,
+        stop=host_watch.says(show, name, table, state),
+    )
+
+
+def _kind(table: HostTable, state: HostState | None) -> str:
+    if state is None:
+        return f"GPU host at {table.address}"
+    machines = "1 machine" if state.machines == 1 else f"{state.machines} machines"
+    return f"GPU host, {machines} under Ray {state.ray} at {table.address}"
+
+
+def _machine(table: HostTable, state: HostState) -> Machine:
+    disk = Disk(table.folder, state.disk_bytes, state.disk_free_bytes) if state.disk_bytes else None
+    return Machine(state.cpus, state.load, state.memory_bytes, state.memory_used_bytes, disk)
+
+
+def needed(steps: Sequence[Left], place: str) -> int:
+    """How many results are left that `place` is wanted for: on this machine, those of the GPU."""
+    return sum(each.units for each in steps if each.place == place and (place != LOCAL or each.device == "cuda"))
+
+
+def _working(show: Show, found: Sequence[Measured]) -> tuple[Measured, ...]:
     """The jobs that are being made now: one that is open in the events may have died with its run."""
-    return [job for job in jobs_ if job.state == "open" and show.store.is_locked(f"run-{job.name}")]
+    return tuple(job for job in found if job.state == "open" and show.store.is_locked(f"run-{job.name}"))
 
 
-def idle(jobs_: Sequence[Measured], now: float) -> float | None:
+def idle(found: Sequence[Measured], now: float) -> float | None:
     """Seconds since the last job on a card ended; None where one is still open, or there was none. Pure."""
-    on_gpu = [job for job in jobs_ if job.hardware]
+    on_gpu = [job for job in found if job.hardware]
     if not on_gpu or any(job.state == "open" and job.run == on_gpu[-1].run for job in on_gpu):
         return None
     return max(0.0, now - max(job.ended for job in on_gpu))

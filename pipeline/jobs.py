@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "spot-check": ("run", "step2-caption"),
     "label-studio": ("up", "--no-panel"),
     "launch": ("run",),
+    "host-watch": ("host", "watch"),
 }
 """What may be started. Of each there is one at a time, but of launches: of those, one of each key."""
 

@@ -1,4 +1,6 @@
-"""Hosts: the machines that work runs on, their cards, what runs there, and what it costs."""
+"""Hosts: this machine and the GPU hosts that work runs on, their cards, what runs there, and what it costs."""
+
+from pathlib import Path
 
 import streamlit as st
 
@@ -22,10 +24,19 @@ def content() -> None:
     shell.heading("Hosts", marks.plain(show.file.name))
     shell.tell()
     try:
-        for host in hosts.hosts(show):
-            machines.card(show, host)
+        found = hosts.hosts(show)
+        # Who pays for nothing needs no count of what is left, which takes longer than all else here.
+        left = outlook(str(show.folder)) if any(host.price or host.is_remote for host in found) else None
+        for host in found:
+            machines.card(show, host, left)
     except control.MENDABLE as error:
         shell.problem("This cannot be shown yet.", str(error))
+
+
+@st.cache_data(ttl=20, show_spinner=False)
+def outlook(folder: str) -> control.Forecast:
+    """What is left to make: it changes slower than this page looks."""
+    return control.outlook(control.open_show(Path(folder)))[1]
 
 
 page()
