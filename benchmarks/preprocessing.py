@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks import card
 from pipeline.engine.store import Store
 from pipeline.engine.work import Workspace
 from pipeline.media.reading import pictures_ahead, read_ahead
@@ -100,7 +101,7 @@ class Loaded:
 
         tokenizer = tiny_ltx2.tokenizer_of_characters()
         if self.tiny:
-            with self._here(torch.float32):
+            with card.made_on(self.device, torch.float32):
                 return tokenizer, tiny_ltx2.text_encoder(tokenizer).eval(), tiny_ltx2.connectors().eval()
         # google/gemma-3-12b-it, config.json; its eyes are not asked.
         words = {
@@ -109,13 +110,13 @@ class Loaded:
             "query_pre_attn_scalar": 256,
         }  # fmt: skip
         eyes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
-        with self._here(torch.bfloat16):
+        with card.made_on(self.device, torch.bfloat16):
             gemma: Any = Gemma3ForConditionalGeneration(Gemma3Config(text_config=words, vision_config=eyes))
             return tokenizer, gemma.eval(), connectors.LTX2TextConnectors(rope_type="split").eval()
 
     def _video(self) -> Any:
         diffusers: Any = importlib.import_module("diffusers")
-        with self._here(torch.float32 if self.tiny else torch.bfloat16):
+        with card.made_on(self.device, torch.float32 if self.tiny else torch.bfloat16):
             if self.tiny:
                 return tiny_ltx2.video_vae().eval()
             vae = diffusers.AutoencoderKLLTX2Video(spatial_compression_ratio=32, temporal_compression_ratio=8)
@@ -123,19 +124,8 @@ class Loaded:
 
     def _audio(self) -> Any:
         diffusers: Any = importlib.import_module("diffusers")
-        with self._here(torch.float32):
+        with card.made_on(self.device, torch.float32):
             return (tiny_ltx2.audio_vae() if self.tiny else diffusers.AutoencoderKLLTX2Audio()).eval()
-
-    @contextlib.contextmanager
-    def _here(self, dtype: torch.dtype) -> Iterator[None]:
-        """Models made meanwhile are of this type and on the device, without a copy elsewhere."""
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(dtype)
-        try:
-            with torch.device(self.device):
-                yield
-        finally:
-            torch.set_default_dtype(before)
 
 
 def main() -> None:
@@ -152,8 +142,7 @@ def main() -> None:
     size = arguments.size or ("192x128x25" if tiny else "768x448x121")
     with tempfile.TemporaryDirectory() as folder:
         found = measured(Path(folder), Loaded(device, tiny), arguments, [int(part) for part in size.split("x")])
-    card = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    print(json.dumps({"preprocessing": {"card": card, "tiny": tiny, "size": size, **found}}))
+    print(json.dumps({"preprocessing": {"card": card.name(device), "tiny": tiny, "size": size, **found}}))
 
 
 def measured(folder: Path, models: Loaded, arguments: argparse.Namespace, size: list[int]) -> dict[str, Any]:

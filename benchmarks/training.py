@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.card import matmul_rate, seconds
 from benchmarks.training_models import MODELS, Model, Size, build, flops, inputs, loss
 from pipeline.training import attention, blocks, lora, speed
 from pipeline.training.speed import Adapters, Card, Setting, Shape, Speed
@@ -212,30 +213,6 @@ def attach(transformer: Any, model: Model) -> list[torch.nn.Parameter]:
         if "lora_B" in name:
             parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.01)
     return list(trained.values())
-
-
-def matmul_rate(device: str) -> float:
-    """FLOP/s of a large bf16 product on random data (fp32 without a GPU)."""
-    side = 8192 if device == "cuda" else 512
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-
-    def ten() -> None:
-        for _ in range(10):
-            one @ other
-
-    ten()
-    return 10 * 2 * side**3 / statistics.median(seconds(ten, device) for _ in range(5))
-
-
-def seconds(run: Callable[[], None], device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def profiled(step: Callable[[], None], title: str) -> None:
