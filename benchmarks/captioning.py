@@ -228,6 +228,7 @@ def measured(
             raise ValueError(f"the model did not answer as it was asked: {problems[0]}")
         if number >= 0:
             rounds.append({"seconds": seconds, **probe.parts})
+    patches = probe.patches // rows
     probe.profiling = probe.device == "cuda"
     if probe.profiling:
         list(vlm.answer(requests(rows, size, arguments.prompt, arguments.tokens, seed=99)))
@@ -240,12 +241,10 @@ def measured(
     )
     least = Work.of(vlm.writer._checkpoint.model)
     token = parts["write"] / max(1, *(reply.tokens_out for reply in replies))
-    flops = sum(least.flops(reply.tokens_in, probe.patches // rows) for reply in replies)
-    shares = {
-        "read_mfu": flops / (parts["see"] + parts["read"]) / (rates["tflops"] * 1e12),
-        "write_bandwidth": least.bytes_read(rows, tokens_in + tokens_out / 2) / token / (rates["copies_gb_s"] * 1e9),
-        "write_busy": probe.write_kernels / token if probe.device == "cuda" else None,
-    }
+    flops = sum(least.flops(reply.tokens_in, patches) for reply in replies)
+    mfu = flops / (parts["see"] + parts["read"]) / (rates["tflops"] * 1e12)
+    bandwidth = least.bytes_read(rows, tokens_in + tokens_out / 2) / token / (rates["copies_gb_s"] * 1e9)
+    busy = probe.write_kernels / token if probe.device == "cuda" else None
     return {
         "fits": True,
         "clips_per_min": round(60 * rows / seconds, 2),
@@ -255,8 +254,10 @@ def measured(
         "tokens_out": round(tokens_out),
         "token_ms": round(token * 1000, 2),
         "shares": {part: round(each / seconds, 3) for part, each in parts.items()},
-        **{name: None if share is None else round(share, 3) for name, share in shares.items()},
-        "limit": limit(parts, shares["write_bandwidth"], shares["write_busy"]),
+        "read_mfu": round(mfu, 3),
+        "write_bandwidth": round(bandwidth, 3),
+        "write_busy": None if busy is None else round(busy, 3),
+        "limit": limit(parts, bandwidth, busy),
     }
 
 

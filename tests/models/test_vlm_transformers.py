@@ -105,7 +105,7 @@ def fits(reply):
 
 
 @pytest.mark.parametrize("family", tiny_families.FAMILIES)
-def test_a_family_answers_about_text_pictures_video_and_sound_in_one_batch_or_alone(vlm, family):
+def test_a_family_answers_about_text_pictures_video_and_sound_and_in_a_batch_just_as_alone(vlm, family):
     model = vlm(family)
     hears = family in tiny_families.HEARING
     assert (model.sees, model.hears) == (True, hears)
@@ -119,6 +119,11 @@ def test_a_family_answers_about_text_pictures_video_and_sound_in_one_batch_or_al
     alone = [next(model.answer([request])) for request in requests]
     assert [reply.tokens_in for reply in alone] == [reply.tokens_in for reply in together[: len(requests)]]
     assert all(reply.tokens_in > alone[0].tokens_in for reply in alone[1:])
+    # Padded on the left, beside longer ones, a request is answered as alone; and what it asks makes a difference.
+    assert [reply.raw for reply in alone] == [reply.raw for reply in together[: len(requests)]]
+    sure = [reply.confidence["speaker"] for reply in alone]
+    assert sure == pytest.approx([reply.confidence["speaker"] for reply in together[: len(requests)]], rel=1e-5)
+    assert len({round(each, 6) for each in sure}) > 1
     for reply in alone:
         assert 0 < reply.confidence["speaker"] <= 1
         assert reply.tokens_out > 0
