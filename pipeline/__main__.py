@@ -19,12 +19,13 @@ from pipeline import (
     lora_commands,
     model_commands,
     panel_commands,
+    report_command,
     review_commands,
     store_commands,
 )
 from pipeline.commandline import HERE, ShowOption, people
 from pipeline.engine.run import Report
-from pipeline.printing import bars, err, line, markdown, out, table
+from pipeline.printing import bars, err, line, out, table
 
 if TYPE_CHECKING:
     from pipeline.serve import Running
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.add_typer(store_commands.app, name="store")
 app.add_typer(review_commands.app, name="review")
 app.command()(audit_command.audit)
+app.command("report")(report_command.command)
 app.add_typer(model_commands.app, name="models")
 app.add_typer(lora_commands.app, name="lora")
 app.add_typer(panel_commands.app, name="panel")
@@ -228,25 +230,6 @@ def adopt(
     with people():
         for done in control.adopt(control.open_show(show), step, by=getpass.getuser(), reason=reason):
             line(f"{done.node[0]} {done.node[1]}: {done.note or 'adopted'}")
-
-
-@app.command()
-def report(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
-    """Say what every step kept and dropped and why, what is doubted, how far the review is and what it tells."""
-    from pipeline.quality import measure
-    from pipeline.report import report as make
-    from pipeline.report import review
-
-    with people():
-        opened = control.open_show(show)
-        quality, unsent = measure(opened), review_commands.unsent(opened)
-        sections = [*make(opened), *review(quality, unsent)]
-    if as_json:
-        tables = {s.title: [dict(zip(s.columns, row, strict=True)) for row in s.rows] for s in sections}
-        _print_json(tables | {"quality": asdict(quality), "unsent": unsent})
-        return
-    for section in sections:
-        markdown(section.columns, section.rows, section.title, section.note)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline import control
 from pipeline.printing import err, line
 from pipeline.review.errors import LabelStudioError
 
@@ -35,3 +36,11 @@ def people() -> Iterator[None]:
     except KeyboardInterrupt:
         line("stopped; what was finished is kept", console=err)
         raise typer.Exit(130) from None
+
+
+def unsent_drafts(show: control.Show) -> dict[str, int] | None:
+    """Unsent drafts by person; None where Label Studio does not answer: the rest can be told without it."""
+    try:
+        return control.unsent(show)
+    except control.MENDABLE:
+        return None

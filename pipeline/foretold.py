@@ -46,9 +46,10 @@ def words(of: Forecast) -> str:
             parts.append(f"{duration(of.gpu.likely)} of it GPU steps")
     if of.money is not None:
         parts.append(amount(of.money.likely, of.currency))
-    if of.unmeasured:
-        parts.append(f"not measured yet: {', '.join(of.unmeasured)}")
-    return ", ".join(parts)
+    if not of.unmeasured:
+        return ", ".join(parts)
+    unknown = f"not measured yet: {', '.join(of.unmeasured)}"
+    return f"{', '.join(parts)}, without what was {unknown}" if parts else unknown
 
 
 def row(of: Left, currency: str) -> tuple[str | int, ...]:

@@ -74,15 +74,23 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", note: str = "") -> None:
-    """A table as Markdown that reads well as it is; nothing is wrapped or cut off."""
+    """Print a table as Markdown that reads well as it is; nothing is wrapped or cut off."""
+    for text in markdown_lines(columns, rows, title, note):
+        out.print(Text(text), soft_wrap=True)
+
+
+def markdown_lines(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", note: str = "") -> list[str]:
+    """A table as lines of Markdown; one of a single column is a list."""
+    if len(columns) == 1:
+        body = [f"- {_cell(value)}" for (value,) in rows]
+        return [f"## {title}", "", *body, *(("", note) if note else ()), ""]
     cells = [[_cell(value) for value in row] for row in ([*columns], *rows)]
     widths = [max(3, *(len(row[index]) for row in cells)) for index in range(len(columns))]
     head, *body = (
         f"| {' | '.join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True))} |" for row in cells
     )
     rule = f"| {' | '.join('-' * wide for wide in widths)} |"
-    for text in (f"## {title}", "", head, rule, *body, *(("", note) if note else ()), ""):
-        out.print(Text(text), soft_wrap=True)
+    return [f"## {title}", "", head, rule, *body, *(("", note) if note else ()), ""]
 
 
 def _cell(value: Any) -> str:

@@ -1,11 +1,11 @@
-"""`dailies report`: what every step kept and dropped and why, from the results that stand."""
+"""`dailies report`, its second half: what every step kept and dropped and why, from the results that stand."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import dag, forecast, foretold
+from pipeline import dag
 from pipeline.engine.plan import SHOW
 from pipeline.engine.records import Record
 from pipeline.quality import Estimate, Quality, Range, Share
@@ -18,7 +18,7 @@ from pipeline.show import Show
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table: `rows` have one value for each of `columns`. `note` is what it comes to, in words."""
+    """A table: `rows` have one value for each of `columns`; with one column it is a list. `note`: what it comes to."""
 
     title: str
     columns: tuple[str, ...]
@@ -34,7 +34,7 @@ def report(show: Show) -> list[Section]:
 def review(quality: Quality, unsent: Mapping[str, int] | None = None) -> list[Section]:
     """What review tells, each figure with what it is a part of. `unsent`: drafts by person; None: nobody can say."""
     made = (
-        _progress(quality),
+        review_progress(quality),
         _people(quality, unsent),
         _heard(quality),
         _captioned(quality),
@@ -140,7 +140,7 @@ def _datasets(show: Show) -> Iterator[Section]:
     yield Section("Datasets", columns, rows)
 
 
-def _progress(quality: Quality) -> Section:
+def review_progress(quality: Quality) -> Section:
     columns = ("project", "tasks", "done", "left", "second look", "skipped", "asked again", "median s", "minutes left")
     rows = [
         (p.kind, p.tasks, p.done, p.left, p.second_look, p.skipped, p.asked_again, p.median_seconds, p.minutes_left)
@@ -241,14 +241,6 @@ def _of(share: Share, digits: int = 0) -> str:
     return f"{share.count} of {share.of} ({100 * share.count / share.of:.{digits}f} %)"
 
 
-def _time(show: Show) -> Iterator[Section]:
-    """What is left of each step, and what it comes to in one line."""
-    left = forecast.outlook(show).left()
-    columns = ("step", "to make", "time left", "in 8 of 10 cases", "money", "past forecasts were")
-    rows = tuple(foretold.row(each, left.currency) for each in left.steps)
-    yield Section("Time left", columns, rows, foretold.words(left))
-
-
 _SECTIONS: tuple[Callable[[Show], Iterator[Section]], ...] = (
     _scenes,
     _transcripts,
@@ -256,5 +248,4 @@ _SECTIONS: tuple[Callable[[Show], Iterator[Section]], ...] = (
     _captions,
     _reviewed,
     _datasets,
-    _time,
 )

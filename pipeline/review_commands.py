@@ -10,7 +10,7 @@ import typer
 
 from pipeline import control, desk
 from pipeline import examples as chosen_examples
-from pipeline.commandline import HERE, ShowOption, people
+from pipeline.commandline import HERE, ShowOption, people, unsent_drafts
 from pipeline.desk import Place
 from pipeline.printing import err, line, markdown
 
@@ -39,20 +39,12 @@ def status(show: ShowOption = HERE, as_json: Annotated[bool, typer.Option("--jso
 
     with people():
         opened = control.open_show(show)
-        quality, drafts = measure(opened), unsent(opened)
+        quality, drafts = measure(opened), unsent_drafts(opened)
     if as_json:
         typer.echo(json.dumps({**asdict(quality), "unsent": drafts}))
         return
     for section in review(quality, drafts):
         markdown(section.columns, section.rows, section.title, section.note)
-
-
-def unsent(show: control.Show) -> dict[str, int] | None:
-    """Unsent drafts by person; None where Label Studio does not answer: the rest can be told without it."""
-    try:
-        return control.unsent(show)
-    except control.MENDABLE:
-        return None
 
 
 @app.command()
