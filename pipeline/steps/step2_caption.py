@@ -13,6 +13,7 @@ from pydantic import Field
 from pipeline.engine.step import Device, StepConfig, step
 from pipeline.engine.work import Workspace
 from pipeline.media import excerpts
+from pipeline.media.reading import read_ahead
 from pipeline.models import caption_asks, captioning
 from pipeline.models.caption_asks import Style
 from pipeline.models.caption_lint import Rules, marked
@@ -22,6 +23,9 @@ from pipeline.schemas.captions import Caption, Captions
 from pipeline.schemas.story import Bible, SceneContexts, SettledTranscript, ShotReferences
 from pipeline.schemas.timeline import Clip, Scenes, Span
 from pipeline.schemas.weights import Choice, on_device
+
+READERS = 8
+"""Clips that are read at once, ahead of the model."""
 
 
 class Config(StepConfig):
@@ -124,7 +128,8 @@ def by_facts(work: Workspace, facts: Sequence[Facts]) -> list[Caption]:
 
 def perceived(config: Config, work: Workspace, vlm: Vlm, clips: Sequence[Clip]) -> Iterator[Sequence[Part]]:
     """Of each clip, just what will be trained on: its frames at even times and its sound, if the model takes them."""
-    for clip in clips:
+
+    def read(clip: Clip) -> Sequence[Part]:
         whole = [Span(start=0, end=clip.span.seconds)]
         rate, most, pixels = config.frames_per_second, config.frames, config.frame_pixels
         (excerpt,) = excerpts.excerpts(work.open(clip.video), whole, rate, most, pixels)
@@ -133,4 +138,7 @@ def perceived(config: Config, work: Workspace, vlm: Vlm, clips: Sequence[Clip]) 
             parts.append(Video(excerpt.frames, excerpt.fps))
         if vlm.hears and clip.audio is not None:
             parts.append(Sound(excerpt.samples))
-        yield parts
+        return parts
+
+    # The model takes clips by the window, and while it writes, the beginning of the next one is read.
+    return read_ahead(clips, read, depth=READERS)
