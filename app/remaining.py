@@ -5,6 +5,7 @@ from html import escape
 from app.shared import STATES
 from pipeline import foretold
 from pipeline.forecast import Forecast, Left
+from pipeline.places import LOCAL
 
 TIME, GPU = STATES["running"].colour, "#8F6CC8"
 
@@ -25,6 +26,8 @@ def line(of: Left, longest: float, currency: str) -> str:
     likely, high = (100 * each / longest for each in (of.left.likely, of.left.high))
     spread = foretold.spread(of.left)
     usual = f"; {foretold.accuracy(of.error)}" if of.error else ""
+    where = "GPU" if of.device == "cuda" else "CPU"
+    where += "" if of.place == LOCAL else f" on {of.place}"
     hint = f"{spread} in 8 of 10 cases, from {of.count} {'run' if of.count == 1 else 'runs'}{usual}"
     money = f" · {foretold.amount(of.money.likely, currency)}" if of.money else ""
     return (
@@ -32,5 +35,5 @@ def line(of: Left, longest: float, currency: str) -> str:
         f'<span class="track" role="img" aria-label="{escape(spread)}"><i class="may" style="width:{high:.1f}%;'
         f'background:{colour}"></i><i style="width:{likely:.1f}%;background:{colour}"></i></span>'
         f"<span>{escape(foretold.duration(of.left.likely))}{escape(money)}"
-        f"<small>{escape(spread)} {'GPU' if of.device == 'cuda' else 'CPU'}</small></span></div>"
+        f"<small>{escape(spread)} {escape(where)}</small></span></div>"
     )

@@ -1,6 +1,6 @@
 """Launch, what would happen: the steps that would run and why, time, money, memory, and what changes in show.toml."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import groupby
 
@@ -13,6 +13,7 @@ from pipeline.control import UnitStatus
 from pipeline.forecast import Forecast, Left
 from pipeline.forecasting import Range
 from pipeline.launching import Preview
+from pipeline.places import LOCAL
 
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 
@@ -32,6 +33,10 @@ def headline(of: Preview) -> None:
 
 def place(of: Preview) -> str:
     """Where it would run, in words."""
+    there = {step: place for step in of.steps if (place := of.after.place(step)) != LOCAL}
+    if there:
+        hosts = ", ".join(f"{steps_at(there, host)} on {host}" for host in dict.fromkeys(there.values()))
+        return f"Runs {hosts}." if len(there) == len(of.steps) else f"Runs {hosts}, the rest on this machine."
     if "cuda" not in of.devices:
         return "Runs on this machine's CPU."
     gpu = of.after.hardware
@@ -40,12 +45,20 @@ def place(of: Preview) -> str:
     )  # fmt: skip
 
 
+def steps_at(places: Mapping[str, str], host: str) -> str:
+    """The steps that run on a host, by name where they are few."""
+    names = [step for step, place in places.items() if place == host]
+    return ", ".join(names) if len(names) <= 3 else marks.count(len(names), "step")
+
+
 def figures(of: Preview) -> None:
     """Time, GPU time, money, memory: each with its range, or the word that nobody knows it yet."""
     cost = of.cost
-    found = [("Time", *ranged(cost.clock, "By the clock, with what runs side by side"))]
-    if "cuda" in of.devices and of.after.hardware:
-        found.append(("GPU", *ranged(cost.gpu, "Of the steps that run on the GPU")))
+    found = [("Time", *known_part(ranged(cost.clock, "By the clock, with what runs side by side"), cost))]
+    if on_gpu := [step for step in of.steps if of.after.runs_on(step)]:
+        unmeasured = [step for step in cost.unmeasured if step in on_gpu]
+        name = "GPU" if all(of.after.place(step) == LOCAL for step in on_gpu) else "GPU host"
+        found.append((name, *known_part(ranged(cost.gpu, f"Of the steps that run on the {name}"), cost, unmeasured)))
     found.append(("Cost", *money(cost, of)))
     if planned := memory(of):
         found.append(("GPU memory", *planned))
@@ -66,16 +79,29 @@ def ranged(of: Range | None, hint: str) -> tuple[str, str, str]:
     return foretold.duration(of.likely), foretold.spread(of), f"{hint}; 8 of 10 lie within the range."
 
 
+def known_part(
+    said: tuple[str, str, str], cost: Forecast, unmeasured: Sequence[str] | None = None
+) -> tuple[str, str, str]:
+    """A figure from which steps are missing says so itself: a training would look like a matter of seconds."""
+    missing = cost.unmeasured if unmeasured is None else unmeasured
+    value, _, hint = said
+    if not missing or value == "–":
+        return said
+    return f"over {value}", f"without {marks.count(len(missing), 'step')} not measured", hint
+
+
 def money(cost: Forecast, of: Preview) -> tuple[str, str, str]:
-    price = of.after.show.settings.gpu_price_per_hour
+    paid = [step for step in of.steps if of.after.price(step)]
+    hint = "Time at the price of the GPU, or of the whole host."
     if cost.money is not None:
         low, high = (foretold.amount(each, cost.currency) for each in (cost.money.low, cost.money.high))
-        return foretold.amount(cost.money.likely, cost.currency), f"{low} to {high}", "GPU time at the price set."
-    if price is None:
-        return "–", "no price is set", "Set gpu_price_per_hour in [settings] of show.toml."
-    if not of.after.hardware or "cuda" not in of.devices:
+        said = foretold.amount(cost.money.likely, cost.currency), f"{low} to {high}", hint
+        return known_part(said, cost, [step for step in cost.unmeasured if step in paid])
+    if paid:
+        return "–", "not measured yet", hint
+    if not any(of.after.runs_on(step) for step in of.steps):
         return foretold.amount(0, cost.currency), "no GPU is used", "Only time on a GPU is counted."
-    return "–", "not measured yet", "GPU time at the price set."
+    return "–", "no price is set", "Set gpu_price_per_hour in [settings], or price_per_hour of the host, in show.toml."
 
 
 def memory(of: Preview) -> tuple[str, str, str] | None:
@@ -117,6 +143,7 @@ def steps(of: Preview) -> None:
 
 def row(step: str, units: Sequence[UnitStatus], left: Left) -> str:
     state = shared.worst(units)
+    where = DEVICES[left.device] if left.place == LOCAL else f"{DEVICES[left.device]} on {left.place}"
     time = foretold.duration(left.left.likely) if left.left else "not measured yet"
     hint = foretold.spread(left.left) if left.left else ""
     kept = f" {left.kept:,} of {left.items:,} items are kept already." if left.kept else ""
@@ -127,5 +154,5 @@ def row(step: str, units: Sequence[UnitStatus], left: Left) -> str:
         f'<div class="step"><b style="color:{state.colour}" title="{state.name}">{state.mark}</b>'
         f"<span><b>{escape(step)}</b> <small>{escape(episodes + more)}</small>"
         f'<small class="why" title="{escape(why)}">{escape(why[:160] + kept)}</small></span>'
-        f'<span class="time" title="{escape(hint)}">{escape(time)}<small>{DEVICES[left.device]}</small></span></div>'
+        f'<span class="time" title="{escape(hint)}">{escape(time)}<small>{escape(where)}</small></span></div>'
     )
