@@ -1,37 +1,61 @@
-# The whole workshop in one image: the pipeline, the panel and Label Studio, set up as `make setup` does it anywhere.
+# Dailies in two images of one file, set up by the same script as `make setup`:
 #
-#   docker build -t dailies .
-#   docker run --rm -it -p 8501:8501 -p 8080:8080 -v "$PWD/my-show:/show" dailies up
+#   docker build --target panel  -t dailies-panel .     # the panel and the CLI: no CUDA
+#   docker build --target worker -t dailies-worker .    # the steps and Ray, with CUDA from the wheels; `--gpus all` runs it
 #
-# For a GPU add `--gpus all`: the wheels bring CUDA, the host brings the driver.
-FROM python:3.11-slim-bookworm
+# compose.yaml starts them with what they need. The base is a release of Python on a release of Debian; whoever wants
+# the very same bytes for ever gives its digest: --build-arg PYTHON=3.11.13-slim-bookworm@sha256:...
+ARG PYTHON=3.11.13-slim-bookworm
 
+FROM python:${PYTHON} AS base
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ffmpeg \
     && rm -rf /var/lib/apt/lists/*
-
 RUN useradd --create-home --uid 1000 dailies \
     && mkdir /show /cache /opt/dailies \
     && chown dailies:dailies /show /cache /opt/dailies
-USER dailies
+USER 1000:1000
 WORKDIR /opt/dailies
-ENV DAILIES_CACHE=/cache \
+# Packages belong to the image, whatever is mounted at the cache later: so they are installed into a place of their own.
+ENV DAILIES_CACHE=/opt/dailies/packages \
     PIP_NO_CACHE_DIR=1 \
     PYTHONUNBUFFERED=1
-
-# Gigabytes that change only with the lock files come before the code that changes every day.
+# Gigabytes that change only with the lock file come before the code that changes every day.
 COPY --chown=dailies scripts/setup.py scripts/setup.py
-COPY --chown=dailies requirements.lock requirements-label-studio.lock ./
-RUN python scripts/setup.py --cache-only
+COPY --chown=dailies requirements.lock ./
 
+FROM base AS panel
+RUN python scripts/setup.py --only dailies --cpu --cache-only
 COPY --chown=dailies . .
-RUN python scripts/setup.py
-ENV PATH=/opt/dailies/.venv/bin:$PATH
-
-# Inside a container loopback reaches nobody; which addresses the host publishes is `docker run -p`'s to say.
+RUN python scripts/setup.py --only dailies --cpu
+ENV PATH=/opt/dailies/.venv/bin:$PATH \
+    DAILIES_CACHE=/cache
+# Inside a container loopback reaches nobody; the panel starts on all addresses only once somebody can sign in.
 ENV DAILIES_HOST=0.0.0.0
-EXPOSE 8501 8080
-VOLUME /show
+EXPOSE 8501
+VOLUME ["/show", "/cache"]
 WORKDIR /show
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import httpx; assert httpx.get('http://127.0.0.1:8501/_stcore/health').status_code in (200, 401)"]
 ENTRYPOINT ["dailies"]
 CMD ["up"]
+
+
+FROM base AS worker
+RUN python scripts/setup.py --only dailies --cache-only
+COPY --chown=dailies . .
+# `ray` and its processes run on the packages alone: the code of a job comes with the job.
+RUN python scripts/setup.py --only dailies && python scripts/setup.py --link env
+ENV PATH=/opt/dailies/.venv/bin:/opt/dailies/env/bin:$PATH \
+    DAILIES_CACHE=/cache \
+    RAY_AUTH_MODE=token \
+    RAY_JOB_STOP_WAIT_TIME_S=80 \
+    RAY_USAGE_STATS_ENABLED=0
+VOLUME ["/show", "/cache"]
+WORKDIR /show
+# Without its token Ray's Job API answers 401, and that it answers is all that is asked here.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import httpx; assert httpx.get('http://127.0.0.1:8265/api/jobs/').status_code == 401"]
+ENTRYPOINT ["ray"]
+CMD ["start", "--head", "--block", "--dashboard-host=0.0.0.0", "--dashboard-port=8265", "--disable-usage-stats"]

@@ -168,7 +168,7 @@ def _ask(found: HostTable, name: str) -> tuple[str, list[tuple[str, str, str]]]:
             told, jobs = (client.get(path) for path in ("/api/cluster_status?format=1", "/api/jobs/"))
     except httpx.HTTPError as error:
         raise ValueError(
-            f"Ray on {name} does not answer at {found.address} ({error}): start it by `dailies host up {name}`, and leave"
+            f"Ray on {name} does not answer at {found.address} ({error}): start it (`dailies host up {name}`), leave"
             f" `dailies host ssh-tunnel {name}` open"
         ) from None
     if told.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):

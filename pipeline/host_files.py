@@ -84,7 +84,7 @@ def _proxy(port: int) -> str:
         return ""
     return (
         "    # Ray's launcher always calls port 22: this leads it to the right one.\n"
-        f"    ssh_proxy_command: \"bash -c 'exec 3<>/dev/tcp/%h/{port}; cat <&3 & exec cat >&3'\"\n"
+        f"    ssh_proxy_command: \"bash -c 'exec 3<>/dev/tcp/%h/{port}; cat <&3 & cat >&3; kill $!'\"\n"
     )
 
 

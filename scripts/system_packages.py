@@ -1,5 +1,5 @@
 """Sees to the programs that tests drive but pip cannot bring: a browser for the panel, ffmpeg for odd media,
-PostgreSQL for a team's Label Studio, an SSH server for the mirror.
+PostgreSQL for a team's Label Studio, an SSH server and rsync for the mirror and a GPU host.
 
 Where this may install (root, on a Debian) it does; elsewhere it says what is missing, and tests that need it
 skip.
@@ -10,7 +10,13 @@ import shutil
 import subprocess
 
 # program -> Debian package
-NEEDED = {"chromium": "chromium", "ffmpeg": "ffmpeg", "pg_ctlcluster": "postgresql", "/usr/sbin/sshd": "openssh-server"}
+NEEDED = {
+    "chromium": "chromium",
+    "ffmpeg": "ffmpeg",
+    "pg_ctlcluster": "postgresql",
+    "/usr/sbin/sshd": "openssh-server",
+    "rsync": "rsync",
+}
 
 
 def main() -> None:

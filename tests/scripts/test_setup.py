@@ -190,3 +190,30 @@ def test_a_package_that_only_brings_weights_needs_nothing():
         "Resemblyzer 0.1.4 requires librosa, which is not installed.\nfoo 1.0 requires bar, which is not installed.\n"
     )
     assert setup.unmet(told) == ["foo 1.0 requires bar, which is not installed."]
+
+
+def test_without_cuda_torch_comes_from_its_own_index_and_what_only_cuda_needs_stays_away(cache, tmp_path):
+    shelf = [lock_of(tmp_path, name, "1.0").read_text() for name in ("torch", "plain")]
+    lock = tmp_path / "requirements.lock"
+    missing = "nvidia-cublas==13.1 ; sys_platform == 'linux' \\\n    --hash=sha256:00\n    # via torch\n"
+    lock.write_text("# made by hand\n" + shelf[1] + missing + shelf[0])
+    made = setup.ensure(cache, "some", lock, cpu=True)
+    assert made.name.startswith("some-cpu-3.")
+    assert all((setup.packages_of(made) / f"{name}.py").exists() for name in ("torch", "plain"))
+
+
+def test_the_locks_packages_without_cuda():
+    text = (SCRIPT.parents[1] / "requirements.lock").read_text()
+    kept, elsewhere = setup.without_cuda(text)
+    assert [pin.partition("==")[0] for pin in elsewhere] == ["torch", "torchvision"]
+    assert "nvidia-ml-py==" in kept
+    assert not any(name in kept for name in ("nvidia-cublas==", "cuda-toolkit==", "\ntorch=="))
+
+
+def test_a_host_gets_a_link_to_the_packages_and_nothing_else(cache, made, lock, tmp_path, monkeypatch):
+    monkeypatch.setattr(setup, "cache_folder", lambda: cache)
+    monkeypatch.setattr(setup, "CLONE", lock.parent)
+    monkeypatch.setattr(setup, "PROJECT", setup.Environment("tiny", lock.name, ".venv"))
+    setup.main(["--link", str(tmp_path / "host" / "env")])
+    assert (tmp_path / "host" / "env").readlink() == made
+    assert not (lock.parent / ".venv").exists()
