@@ -49,12 +49,19 @@ def recompute(blocks: Iterable[nn.Module], kept: Kept, count: int, attention: Se
         block.__class__ = _fast(type(block), kept if number < count else "none", tuple(attention))  # type: ignore[arg-type]
 
 
-def compile_all(blocks: Iterable[nn.Module], several_shapes: bool) -> None:
-    """Compile each block; blocks of one kind share the code. Shapes stay fixed in it unless there are several."""
+def compile_all(blocks: Iterable[nn.Module], several_shapes: bool, *, is_sharded: bool = False) -> None:
+    """Compile each block; blocks of one kind share the code. Shapes stay fixed in it unless there are several.
+
+    Of blocks that are to be sharded, only what stands between the gathering of their weights and letting them go.
+    """
     # A model has variants: training and sampling, blocks that recompute and such that do not, and every shape anew.
     torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
+    dynamic = None if several_shapes else False
     for block in blocks:
-        block.compile(fullgraph=True, dynamic=None if several_shapes else False)
+        if is_sharded:
+            block.forward = torch.compile(block.forward, fullgraph=True, dynamic=dynamic)
+        else:
+            block.compile(fullgraph=True, dynamic=dynamic)
 
 
 def begin_gradients(projections: Sequence[nn.Module]) -> None:

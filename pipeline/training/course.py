@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from pipeline.engine.records import Record
 from pipeline.engine.work import StoppedError, Workspace
 from pipeline.schemas.training import Checkpoint, HoldoutLoss, Metric, Planned, Resumed, Sampled, Usage
-from pipeline.training import holdout, loading, lora
+from pipeline.training import holdout, loading, lora, sharding
 from pipeline.training.batches import Order
 from pipeline.training.checkpoints import Shelf, State
 from pipeline.training.processes import World
@@ -111,7 +111,8 @@ class Trained:
 
 class Course:
     """`transformer` bears the LoRA, `parameters` are its trainable ones by name; `model` is what the loop calls.
-    `is_mixed` says that some batches leave a part of the LoRA out.
+    `is_mixed` says that some batches leave a part of the LoRA out, `is_sharded` that each process is to hold a part of
+    the base.
     """
 
     trained: Trained | None = None
@@ -127,6 +128,7 @@ class Course:
         parameters: dict[str, nn.Parameter],
         optimizer: Optimizer,
         is_mixed: bool = False,
+        is_sharded: bool = False,
     ) -> None:
         self.config, self.task, self.world, self.hands = config, task, world, hands
         self.transformer, self.optimizer = transformer, optimizer
@@ -136,7 +138,9 @@ class Course:
         self.state = State(parameters, optimizer, average)
         self.watch = Watch(config.spike)
         transformer.train()
-        self.model = world.joined(transformer, is_mixed=is_mixed)
+        self.is_sharded = is_sharded
+        joined = sharding.shard(transformer, world) if is_sharded else world.joined(transformer, is_mixed=is_mixed)
+        self.model: nn.Module = joined
         self.stopping = hands.work.graceful() if hands else None
         self._batches: Iterator[tuple[int, Drawn]] = iter(())
         self._losses: list[tuple[Drawn, Tensor]] = []
@@ -178,7 +182,7 @@ class Course:
         for number in range(1, mine + 1):
             _, drawn = next(self._batches)
             tensors = loading.to(self.world.device, drawn.tensors)
-            with self.world.alone(self.model) if number < mine else nullcontext():
+            with self.world.alone(self.model) if number < mine and not self.is_sharded else nullcontext():
                 # For what draws inside the model (dropout): the same again after a kill.
                 torch.manual_seed(seed_of(self.config.seed, "model", step, self.world.rank + number * self.world.size))
                 yield Drawn(drawn.samples, drawn.sigmas, tensors, drawn.shape, drawn.share)
@@ -192,6 +196,8 @@ class Course:
         config = self.config
         rate = config.learning_rate * factor(config.schedule, step, warmup=config.warmup, steps=config.steps)
         set_rate(self.optimizer, rate)
+        if self.is_sharded:
+            sharding.average(self.parameters, self.world)
         norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -317,7 +323,7 @@ class Course:
         found: list[tuple[str, float, Tensor]] = []
         self.transformer.eval()
         with self._final():
-            for asked in self.world.share(list(holdout.questions(self.task.held_out, self.config.holdout_sigmas))):
+            for asked in self._questions():
                 self._end_if_asked(step)
                 drawn = self.task.question(asked.index, asked.sigma, asked.generator())
                 tensors = loading.to(self.world.device, drawn.tensors)
@@ -325,18 +331,33 @@ class Course:
                 found.append((asked.sample, asked.sigma, losses_B))
         self.transformer.train()
         mine = [Seen(sample, sigma, float(losses_B.mean())) for sample, sigma, losses_B in found]
-        seen = [each for some in self.world.gathered(mine) for each in some]
+        gathered = self.world.gathered(mine)
+        seen = list({(each.sample, each.sigma): each for some in gathered for each in some}.values())
         if self.hands:
             loss = sum(each.loss for each in seen) / len(seen)
             self.hands.tell(self.hands.shelf.judge(HoldoutLoss(step=step, loss=loss, bands=by_band(seen))))
+
+    def _questions(self) -> list[holdout.Question]:
+        """This process's. Where all must call the model together, some are asked twice, so that all have as many."""
+        asked = list(holdout.questions(self.task.held_out, self.config.holdout_sigmas))
+        lacking = -len(asked) % self.world.size if self.is_sharded else 0
+        return self.world.share([*asked, *asked[:1] * lacking])
 
     def _sample(self, step: int) -> None:
         """Videos of all prompts that were not made yet at this step. Whatever they draw, training draws anew, and where
         one cannot be made, training goes on without it.
         """
-        if self.hands is None or self.hands.sample is None:
+        if self.hands is None:
+            if self.is_sharded:
+                sharding.followed(self.transformer, self.world)
             return
-        shelf = self.hands.shelf
+        with sharding.led(self.transformer, self.world) if self.is_sharded else nullcontext():
+            self._sample_by_itself(self.hands, step)
+
+    def _sample_by_itself(self, hands: Hands, step: int) -> None:
+        if hands.sample is None:
+            return
+        shelf = hands.shelf
         prompts = range(len(shelf.prompts))
         missing = [each for each in prompts if (step, each) not in self._failed and shelf.sampled(step, each) is None]
         for prompt in missing:
@@ -344,12 +365,12 @@ class Course:
             self.transformer.eval()
             try:
                 with self._final(), torch.no_grad():
-                    made = self.hands.sample(self.transformer, prompt, step)
+                    made = hands.sample(self.transformer, prompt, step)
             except Exception as error:
                 self._failed.add((step, prompt))
                 self.log(f"step {step}: no sample of prompt {prompt}, for it failed: {type(error).__name__}: {error}")
             else:
-                self.hands.tell(shelf.sample(made))
+                hands.tell(shelf.sample(made))
         self.transformer.train()
 
     def _end_if_asked(self, step: int) -> None:

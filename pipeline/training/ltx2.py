@@ -79,7 +79,8 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
     dtype = torch.float32 if setting.base == "fp32" else torch.bfloat16
     transformer = training.load(dtype)
     speed.prepare(transformer, setting)
-    transformer.to(world.device)
+    if not setting.is_sharded:
+        transformer.to(world.device)
     alpha = config.alpha or config.rank
     parameters = lora.attach(
         transformer, rank=config.rank, alpha=alpha, targets=targets(config), dropout=config.lora_dropout,
@@ -91,7 +92,7 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
     course = Course(
         config, task, world, hands(setting, card) if hands else None,
         transformer=transformer, parameters=parameters, optimizer=optimizer,
-        is_mixed=task.is_mixed,
+        is_mixed=task.is_mixed, is_sharded=setting.is_sharded,
     )  # fmt: skip
     course.log(found)
     with fitting(setting, config.speed, partial(settled, training, card)):
@@ -117,7 +118,7 @@ def settled(training: Training, card: Card, wishes: Speed) -> Setting:
     """How the training runs on this card. Raises ValueError with numbers where it cannot."""
     config = training.config
     adapters = Adapters(config.rank, targets(config))
-    return speed.plan("ltx2", training.transformer_config, shapes(training), adapters, wishes, card)
+    return speed.plan("ltx2", training.transformer_config, shapes(training), adapters, wishes, card, config.gpus)
 
 
 def shapes(training: Training) -> list[SpeedShape]:

@@ -34,6 +34,9 @@ class Speed(BaseModel):
     )
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile of the transformer's blocks.")
     optimizer: Literal["auto", "adamw", "adamw8bit"] = Field("auto", description="AdamW, or with its state in 8 bits.")
+    sharding: Literal["auto", "on", "off"] = Field(
+        "auto", description="With several GPUs: the base in parts, one on each. auto: where it fits no GPU whole."
+    )
     max_memory_gb: float | None = Field(
         None, gt=0, description="Use no more of the card than this; None takes what is free."
     )
@@ -95,6 +98,7 @@ class Setting(BaseModel):
     compile: bool
     attention: Literal["auto", "cudnn", "flash", "efficient", "math"]
     optimizer: Literal["adamw", "adamw8bit"]
+    is_sharded: bool = False
     estimated_bytes: int
     words: str
 
@@ -106,8 +110,9 @@ def plan(
     lora: Adapters,
     speed: Speed,
     card: Card,
+    gpus: int = 1,
 ) -> Setting:
-    """The fastest setting of those `speed` allows that fits `card` at the largest of `shapes`.
+    """The fastest setting of those `speed` allows that fits `card`, one of `gpus`, at the largest of `shapes`.
 
     Raises ValueError with the numbers, and with what would fit, where none does.
     """
@@ -116,16 +121,16 @@ def plan(
     room = _room(speed, card)
     compiled = on_card if speed.compile == "auto" else speed.compile == "on"
     tried = []
-    for base in _bases(speed, on_card):
+    for base, shards in _bases(speed, on_card, gpus):
         for optimizer in ("adamw", "adamw8bit") if speed.optimizer == "auto" and on_card else (speed.optimizer,):
             state: Literal["adamw", "adamw8bit"] = "adamw8bit" if optimizer == "adamw8bit" else "adamw"
             for kept, count in _recomputing(speed, model.blocks, on_card):
-                needed = max(model.peak(shape, base, kept, count, compiled, state) for shape in shapes)
-                tried.append((needed, base, kept, count, state))
+                needed = max(model.peak(shape, base, kept, count, compiled, state, shards) for shape in shapes)
+                tried.append((needed, base, kept, count, state, shards))
                 if room is None or needed <= room:
                     return _setting(tried[-1], model.blocks, compiled, speed, card, room)
     least = min(tried)
-    raise ValueError(_refusal(least, shapes, room or 0, card, _thriftier(model, shapes, compiled, room or 0)))
+    raise ValueError(_refusal(least, shapes, room or 0, card, _thriftier(model, shapes, compiled, room or 0, gpus)))
 
 
 _GB = 1e9
@@ -137,11 +142,19 @@ def _room(speed: Speed, card: Card) -> float | None:
     return min(rooms) * (1 - _SPARE) if rooms else None
 
 
-def _bases(speed: Speed, on_card: bool) -> tuple[Base, ...]:
-    """Precisions from the one to prefer on. Of itself the planner goes below bf16 only where bf16 does not fit."""
+def _bases(speed: Speed, on_card: bool, gpus: int) -> list[tuple[Base, int]]:
+    """Precisions, each with the parts that the base is in, from the one to prefer on. Of itself the planner goes below
+    bf16 only where bf16 does not fit, not even in parts: those change no result. What is in 8 bits stays whole.
+    """
     if speed.base != "auto":
-        return (speed.base,)
-    return ("bf16", "int8") if on_card else ("fp32",)
+        bases: tuple[Base, ...] = (speed.base,)
+    else:
+        bases = ("bf16", "int8") if on_card else ("fp32",)
+    if speed.sharding == "on" and gpus > 1 and bases[0] not in SHARDED:
+        raise ValueError(f"a base in {bases[0]} cannot be sharded: set speed.base to one of {', '.join(SHARDED)}")
+    parts = {"on": (gpus,), "off": (1,), "auto": (1, gpus) if gpus > 1 and on_card else (1,)}[speed.sharding]
+    found = [(base, count) for base in bases for count in (parts if base in SHARDED else (1,))]
+    return found[:1] if speed.sharding == "on" else found
 
 
 def _recomputing(speed: Speed, blocks: int, on_card: bool) -> list[tuple[Kept, int]]:
@@ -156,16 +169,19 @@ def _recomputing(speed: Speed, blocks: int, on_card: bool) -> list[tuple[Kept, i
     return [("none", 0), ("selective", blocks), ("full", blocks)]
 
 
-_Tried = tuple[float, Base, Kept, int, Literal["adamw", "adamw8bit"]]
+SHARDED: tuple[Base, ...] = ("bf16", "fp32")
+
+_Tried = tuple[float, Base, Kept, int, Literal["adamw", "adamw8bit"], int]
 
 
 def _setting(found: _Tried, blocks: int, compiled: bool, speed: Speed, card: Card, room: float | None) -> Setting:
-    needed, base, kept, count, state = found
+    needed, base, kept, count, state, shards = found
     recomputed = {
         "none": "nothing is computed twice",
         "selective": f"{count} of {blocks} blocks compute all but attention twice",
         "full": "every block is computed twice",
     }[kept]
+    parts = f", a part of {shards} on each GPU" if shards > 1 else ""
     of = f" of {room / _GB:.1f} GB" if room else ""
     return Setting(
         base=base,
@@ -174,8 +190,9 @@ def _setting(found: _Tried, blocks: int, compiled: bool, speed: Speed, card: Car
         compile=compiled,
         attention=speed.attention,
         optimizer=state,
+        is_sharded=shards > 1,
         estimated_bytes=round(needed),
-        words=f"base weights in {base}, {recomputed}, {state}: about {needed / _GB:.1f} GB{of} on {card.name}",
+        words=f"base weights in {base}{parts}, {recomputed}, {state}: about {needed / _GB:.1f} GB{of} on {card.name}",
     )
 
 
@@ -188,11 +205,15 @@ def _refusal(least: _Tried, shapes: Sequence[Shape], room: float, card: Card, re
     )
 
 
-def _thriftier(model: estimating.Model, shapes: Sequence[Shape], compiled: bool, room: float) -> str:
+def _thriftier(model: estimating.Model, shapes: Sequence[Shape], compiled: bool, room: float, gpus: int) -> str:
     """What would fit: other weights first, then a smaller batch or fewer tokens."""
     for base in ("bf16", "int8"):
         if max(model.peak(shape, base, "full", model.blocks, compiled, "adamw8bit") for shape in shapes) <= room:
             return f'speed.base = "{base}" with speed.checkpointing = "full" and the optimizer adamw8bit would fit'
+    for count in (2, 4, 8):
+        peak = max(model.peak(each, "bf16", "full", model.blocks, compiled, "adamw8bit", count) for each in shapes)
+        if count > gpus and peak <= room:
+            return f'gpus = {count} with speed.base = "bf16" and sharding would fit'
     for parts in (2, 4, 8, 16):
         smaller = [shape._replace(batch=1, video_tokens=shape.video_tokens // parts) for shape in shapes]
         if max(model.peak(shape, "int8", "full", model.blocks, compiled, "adamw8bit") for shape in smaller) <= room:

@@ -70,7 +70,7 @@ def finish(transformer: nn.Module, setting: Setting, shapes: Sequence[Shape] = (
     if setting.compile:
         entries = ("proj_in", "audio_proj_in", "patch_embedding")
         blocks.begin_gradients([getattr(transformer, name) for name in entries if hasattr(transformer, name)])
-        blocks.compile_all(repeated, len(set(shapes)) > _SEVERAL_SHAPES)
+        blocks.compile_all(repeated, len(set(shapes)) > _SEVERAL_SHAPES, is_sharded=setting.is_sharded)
     return "; ".join(said)
 
 

@@ -17,11 +17,13 @@ from pipeline.engine.events import Events, Reader
 from pipeline.engine.run import REQUESTS
 from pipeline.engine.work import StoppedError
 from pipeline.schemas.training import Sampled
-from pipeline.training import export, ltx2
+from pipeline.training import export, ltx2, wan21
+from pipeline.training.planning import Speed
 from pipeline.training.processes import World, together
+from pipeline.training.randomness import generator
 from pipeline.training.trackers import Tracker
 
-from . import tiny
+from . import tiny, tiny_wan21
 
 
 @pytest.fixture(autouse=True)
@@ -259,4 +261,46 @@ def broken(world: World) -> None:
 def test_what_another_process_fails_with_is_said():
     with pytest.raises(ValueError, match="clip7 cannot be read"), together(2, broken) as world:
         world.gathered(1)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "is_sharded_first"), [(tiny.training, ltx2, True), (tiny_wan21.training, wan21, False)]
+)
+def test_two_processes_that_share_the_base_learn_what_one_does_with_checkpoints_of_both(
+    make, kind, is_sharded_first, tmp_path
+):
+    settings = {"accumulation": 2, "batch_size": 2, "checkpoint_every": 2, "ema": 0.9, "holdout_sigmas": 3}
+    asked = make(tmp_path / "data", clips=5, held_out=1, steps=4, **settings)
+    name = "ltx2" if kind is ltx2 else "wan21"
+    plain = tiny.shortened(asked, speed=Speed(checkpointing="selective"))
+    shared = tiny.shortened(asked, speed=Speed(checkpointing="selective", sharding="on"), gpus=2)
+    one = kind.train(plain, World(), tiny.hands(tiny.workspace(tmp_path), plain, kind=name))
+    (tmp_path / "two").mkdir()
+    work, sampled = tiny.workspace(tmp_path / "two"), []
+
+    def sample(model, prompt, step):
+        """The first process alone asks for it, and all have to help."""
+        batch = kind.Objective(asked).question(0, 0.5, generator(1))
+        sampled.append((step, float(kind.Objective(asked).losses(model, batch))))
+        path = work.scratch / "video.mp4"
+        path.write_bytes(b"made")
+        return Sampled(step=step, prompt=prompt, text="A spy.", seed=1, video=work.keep(path))
+
+    for steps, is_sharded in ((2, is_sharded_first), (4, not is_sharded_first)):
+        going = tiny.shortened(shared if is_sharded else plain, steps=steps)
+        given = tiny.hands(work, going, kind=name, prompts=("A spy.",), sample=sample)
+        with together(going.config.gpus, partial(kind.follow, going)) as world:
+            both = kind.train(going, world, given)
+    assert [each["at_step"] for each in told(tmp_path / "two", "resumed")] == [2]
+    assert [each.step for each in both.samples] == [step for step, _ in sampled] == [0, 2, 4]
+    other = state(tmp_path / "two", both.best)["parameters"]
+    off = {n: (other[n] - each).norm() / each.norm() for n, each in state(tmp_path, one.best)["parameters"].items()}
+    assert max(off.values()) < 1e-3, off
+    loras = []
+    for root, trained_ in ((tmp_path, one), (tmp_path / "two", both)):
+        (root / "lora.safetensors").write_bytes(weights(root, trained_.best))
+        loras.append(export.load(root / "lora.safetensors")[0])
+    assert loras[0].keys() == loras[1].keys()
+    assert [each.loss for each in both.holdout] == pytest.approx([each.loss for each in one.holdout], rel=1e-4)
     assert multiprocessing.active_children() == []

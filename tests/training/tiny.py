@@ -80,7 +80,7 @@ def workspace(root: Path, step="step5-ltx2-train") -> Workspace:
 def hands(work: Workspace, asked: ltx2.Training, **more):
     def make(setting, card):
         def save(lora, step, path):
-            export.save(path, lora, export.About(kind="ltx2", base="tiny", step=step))
+            export.save(path, lora, export.About(kind=more.get("kind", "ltx2"), base="tiny", step=step))
 
         decides = [asked.config.decides(), [each.name for each in asked.clips]]
         shelf = Shelf(work, decides, asked.config.holdout_sigmas, more.get("prompts", ()))
