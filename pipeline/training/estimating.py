@@ -138,10 +138,11 @@ def _counted(kind: str, config: str, rank: int, targets: tuple[str, ...]) -> tup
         if any(name == target or name.endswith(f".{target}") for target in targets):
             lora += rank * (module.in_features + module.out_features)
     within = sum(each.numel() for each in repeated.parameters())
-    video = repeated[0].attn1.to_q.in_features
+    block: Any = repeated[0]
+    video = block.attn1.to_q.in_features
     attentions = tuple(
         Attention(each.heads, each.to_q.out_features // each.heads, each.to_q.in_features != video)
-        for each in repeated[0].modules()
+        for each in block.modules()
         if hasattr(each, "to_q")
     )
     return Counted(base, quantizable, rows, lora, within, attentions), known

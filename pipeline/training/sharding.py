@@ -48,9 +48,8 @@ def average(parameters: "list[nn.Parameter]", world: World) -> None:
     flat = torch.cat([each.reshape(-1) for each in gradients]) / world.size
     torch.distributed.all_reduce(flat)
     sizes = [each.numel() for each in gradients]
-    torch._foreach_copy_(
-        gradients, [part.view_as(each) for part, each in zip(flat.split(sizes), gradients, strict=True)]
-    )
+    parts = zip(torch.split(flat, sizes), gradients, strict=True)
+    torch._foreach_copy_(gradients, [part.view_as(each) for part, each in parts])
 
 
 @contextmanager
