@@ -1,13 +1,14 @@
 """How many clips a minute a model that sees captions in this process, by batch, and what limits it.
 
     python -m benchmarks.captioning [--batches 1 4 8 16] [--size 448x448x32] [--prompt 700] [--tokens 256]
-                                    [--caches dynamic static] [--rounds 3] [--folder FOLDER] [--tiny]
+                                    [--ways ours static loop] [--rounds 3] [--folder FOLDER] [--tiny]
 
 Qwen2.5-VL-7B's architecture with random weights is made on the GPU, written to a folder (17 GB; in memory, if it has
 room) and opened by the product's own loader; without a GPU, or with --tiny, a tiny one. Clips are noise of WIDTHx
 HEIGHTxFRAMES, prompts are of about so many tokens, a tenth apart at most, so that batches are padded as real ones are;
-answers of about so many tokens are held to a grammar. One batch warms up, medians of the others count. `static` is
-transformers' cache of fixed size, for which it compiles the model; the product's own is `dynamic`.
+answers of about so many tokens are held to a grammar. One batch warms up, medians of the others count. `ours` is
+the product as it is; `loop` shows eyes one window after the other, as transformers does; `static` is its cache of fixed
+size, for which it compiles the model.
 
 Parts of a batch: `prepare` (from frames to tensors, on the processor), `see` (the eyes), `read` (the prompt and the
 first token), `write` (every other token), `rest`. `read_mfu` is what eyes and prompt must compute over the card's own
@@ -33,6 +34,7 @@ import torch
 
 from benchmarks import card
 from benchmarks.captioning_model import FULL, TINY, save
+from pipeline.models import vlm_pieces
 from pipeline.models.vlm import Reply, Request, Text, Video
 from pipeline.models.vlm_transformers import LocalVlm, load
 
@@ -157,7 +159,7 @@ def main() -> None:
     parser.add_argument("--size", help="WIDTHxHEIGHTxFRAMES; 448x448x32 on a GPU")
     parser.add_argument("--prompt", type=int, help="tokens beside the video's; 700 on a GPU")
     parser.add_argument("--tokens", type=int, help="of an answer; 256 on a GPU")
-    parser.add_argument("--caches", nargs="+", choices=["dynamic", "static"], default=["dynamic"])
+    parser.add_argument("--ways", nargs="+", choices=["ours", "static", "loop"], default=["ours"])
     parser.add_argument("--rounds", type=int, default=3, help="timed batches of each size")
     parser.add_argument("--folder", type=Path, help="where the checkpoint is written")
     parser.add_argument("--tiny", action="store_true")
@@ -175,12 +177,13 @@ def main() -> None:
         print(*vlm.notes, f"opened in {load_s:.1f} s", sep="\n", flush=True)
         probe = Probe(vlm, device)
         batches = []
-        for cache in arguments.caches:
-            kept = {"dynamic": None, "static": "static"}[cache]
-            vlm.writer._checkpoint.model.generation_config.cache_implementation = kept
+        for way in arguments.ways:
+            model = vlm.writer._checkpoint.model
+            model.generation_config.cache_implementation = "static" if way == "static" else None
+            model.model.visual.config._attn_implementation = "sdpa" if way == "loop" else vlm_pieces.NAME
             for rows in arguments.batches:
                 found = measured(probe, rows, [int(part) for part in size.split("x")], arguments, rates)
-                batches.append({"cache": cache, "batch": rows, **found})
+                batches.append({"way": way, "batch": rows, **found})
                 print(json.dumps(batches[-1]), flush=True)
         notes = list(vlm.notes)
     about = {"card": card.name(device), "tiny": tiny, "size": size, "load_s": round(load_s, 1), "notes": notes}

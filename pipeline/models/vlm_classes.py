@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pipeline.models import vlm_pieces
+
 THINKERS: Mapping[str, str] = {
     # Omni checkpoints hold three models: one that thinks, one that talks, one that makes sound. The composite class
     # wants all three in memory and its generate() fails on pictures (transformers 5.23); the thinker's own class reads
@@ -143,6 +145,7 @@ def _loaded(cls: Any, folder: Path, device: str, attention: str) -> Any:
     if missing := sorted(info["missing_keys"]):
         raise MissingWeightsError(f"weights are missing from its files, {missing[0]} and {len(missing) - 1} others")
     model.eval()
+    vlm_pieces.install(model)
     # Some attentions fail only when they are used (head sizes, old GPUs): better now than at the first clip.
     with torch.inference_mode():
         model.generate(

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from pipeline.models import vlm_transformers
+from pipeline.models import vlm_pieces, vlm_transformers
 from pipeline.models.vlm import Picture, Request, Sound, Text, Usage, Video
 from pipeline.models.vlm_classes import class_name, opened
 from pipeline.models.vlm_inputs import Budget, Inputs
@@ -185,6 +185,12 @@ def test_a_download_without_its_weights_is_an_error_that_names_the_model(checkpo
 def test_the_better_attention_is_named_with_why_it_is_not_used(vlm):
     assert "attention sdpa (flash_attention_2 needs a GPU)" in vlm("qwen3_vl").notes[0]
     assert "attention sdpa (eager for sound)" in vlm("gemma4").notes[0]
+
+
+def test_eyes_look_at_all_their_windows_at_once_and_words_are_read_as_ever(vlm):
+    model = vlm("qwen3_vl").writer._checkpoint.model.model
+    assert model.visual.config._attn_implementation == vlm_pieces.NAME
+    assert model.language_model.config._attn_implementation == "sdpa"
 
 
 # What the processors are told
