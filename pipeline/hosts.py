@@ -155,7 +155,7 @@ def there(show: Show, name: str, table: HostTable, found: Sequence[Measured], gl
         no_gpu="" if state is None or state.gpus else "Ray there sees no NVIDIA driver",
         gpus_declared=int(state.gpus_declared) if state else table.gpus,
         gpus_used=state.gpus_used if state else 0.0,
-        slots="",
+        slots="" if state is None else "in " + ("1 machine" if state.machines == 1 else f"{state.machines} machines"),
         running=(),
         working=working,
         queue=state.jobs if state else (),
@@ -172,8 +172,7 @@ def there(show: Show, name: str, table: HostTable, found: Sequence[Measured], gl
 def _kind(table: HostTable, state: HostState | None) -> str:
     if state is None:
         return f"GPU host at {table.address}"
-    machines = "1 machine" if state.machines == 1 else f"{state.machines} machines"
-    return f"GPU host, {machines} under Ray {state.ray} at {table.address}"
+    return f"GPU host under Ray {state.ray} at {table.address}"
 
 
 def _machine(table: HostTable, state: HostState) -> Machine:

@@ -91,7 +91,7 @@ def meters(host: Host, has: Machine) -> str:
         waiting = sum(job.state == "waiting" for job in host.queue)
         words, below = (
             f"{host.gpus_used:g} of {host.gpus_declared} given to jobs",
-            f"{marks.count(waiting, 'job')} wait",
+            f"{marks.count(waiting, 'job')} waiting",
         )
         # All of them in use is what they were rented for.
         bars.append(meter("GPUs", host.gpus_used / max(host.gpus_declared, 1), words, below, may_be_full=True))
