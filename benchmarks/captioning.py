@@ -13,7 +13,8 @@ size, for which it compiles the model.
 Parts of a batch: `prepare` (from frames to tensors, on the processor), `see` (the eyes), `read` (the prompt and the
 first token), `write` (every other token), `rest`. `read_mfu` is what eyes and prompt must compute over the card's own
 rate of products; `write_bandwidth` is what a token must read, weights and cache once, over the card's own rate of
-copies; `write_busy` is the part of a token's time in which kernels ran, by the profiler. The last line is JSON.
+copies; `write_busy` is the part of a token's time in which kernels ran, by the profiler. Of Dailies' packages it needs
+pydantic, jsonschema and xgrammar beside torch and transformers. The last line is JSON.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import shutil
 import statistics
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -182,7 +184,11 @@ def main() -> None:
             model.generation_config.cache_implementation = "static" if way == "static" else None
             model.model.visual.config._attn_implementation = "sdpa" if way == "loop" else vlm_pieces.NAME
             for rows in arguments.batches:
-                found = measured(probe, rows, [int(part) for part in size.split("x")], arguments, rates)
+                try:
+                    found = measured(probe, rows, [int(part) for part in size.split("x")], arguments, rates)
+                except (RuntimeError, ValueError) as error:  # One way that fails must not lose the others.
+                    print(traceback.format_exc()[-3000:], flush=True)
+                    found = {"fits": False, "failed": str(error)[:300]}
                 batches.append({"way": way, "batch": rows, **found})
                 print(json.dumps(batches[-1]), flush=True)
         notes = list(vlm.notes)
