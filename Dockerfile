@@ -13,8 +13,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ffmpeg \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 1000 dailies \
-    && mkdir /show /cache /opt/dailies \
-    && chown dailies:dailies /show /cache /opt/dailies
+    && mkdir /show /cache /data /opt/dailies \
+    && chown dailies:dailies /show /cache /data /opt/dailies
 USER 1000:1000
 WORKDIR /opt/dailies
 # Packages belong to the image, whatever is mounted at the cache later: so they are installed into a place of their own.
@@ -49,11 +49,13 @@ COPY --chown=dailies . .
 RUN python scripts/setup.py --only dailies && python scripts/setup.py --link env
 ENV PATH=/opt/dailies/.venv/bin:/opt/dailies/env/bin:$PATH \
     DAILIES_CACHE=/cache \
+    HOME=/data \
     RAY_AUTH_MODE=token \
     RAY_JOB_STOP_WAIT_TIME_S=80 \
     RAY_USAGE_STATS_ENABLED=0
-VOLUME ["/show", "/cache"]
-WORKDIR /show
+# Where jobs keep their store, ~/dailies.
+VOLUME ["/data", "/cache"]
+WORKDIR /data
 # Without its token Ray's Job API answers 401, and that it answers is all that is asked here.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import httpx; assert httpx.get('http://127.0.0.1:8265/api/jobs/').status_code == 401"]

@@ -10,7 +10,12 @@ import grpc
 import httpx
 import psutil
 
-PATHS = ("/", "/api/jobs/", "/api/cluster_status", "/nodes?view=summary", "/api/v0/nodes", "/api/projects", "/metrics")
+PATHS = (
+    *("/", "/metrics"),
+    *("/api/jobs/", "/api/cluster_status", "/nodes?view=summary", "/api/v0/nodes"),
+    *("/api/projects", "/api/users", "/data/local-files/?d=review"),
+    *("/_stcore/health", "/media/x", "/store/x"),
+)
 METHODS = (
     "NodeInfoGcsService/GetAllNodeInfo",
     "InternalKVGcsService/InternalKVKeys",
@@ -42,8 +47,9 @@ def by_http(port: int) -> dict[str, int | str]:
         for path in PATHS:
             try:
                 found = client.get(path)
-                # Prometheus' own server gives the same counters at every path.
-                answers[path] = "figures" if found.text.startswith("# HELP") else found.status_code
+                # Prometheus' own server gives the same counters at every path; Label Studio's page for it is empty.
+                what = "figures" if found.text.startswith("# HELP") else found.status_code
+                answers[path] = what if found.content else "nothing"
             except httpx.HTTPError:
                 return answers
     return answers
