@@ -1,5 +1,6 @@
-"""A real Ray head on loopback with a token of its own and GPUs that are only declared: what a GPU host is tried with."""
+"""A real Ray head on loopback, with a token of its own and GPUs that are only declared: a GPU host to try things with."""
 
+import json
 import os
 import secrets
 import signal
@@ -15,12 +16,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+RAY = Path(sys.executable).with_name("ray")
+
 
 @dataclass
 class Head:
     """`start` and `kill` it as often as a test likes: address and token stay."""
 
     gpus: int
+    cpus: int
     folder: Path
     ports: list[int]
     token: str = field(default_factory=lambda: secrets.token_hex(32))
@@ -45,7 +49,7 @@ class Head:
         """Returns when jobs can be submitted."""
         names = ["dashboard-port", "port", "dashboard-agent-listen-port", "ray-client-server-port"]
         ports = [f"--{name}={port}" for name, port in zip(names, self.ports, strict=True)]
-        command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus=4"]
+        command = [RAY, "start", "--head", "--block", f"--num-cpus={self.cpus}"]
         command += [f"--num-gpus={self.gpus}", "--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1", *ports]
         command += [f"--temp-dir={self.folder}", "--object-store-memory=100000000", "--disable-usage-stats"]
         # What the tests' own session is told must not reach the jobs.
@@ -66,12 +70,20 @@ class Head:
             time.sleep(0.1)
 
     def _answers(self) -> bool:
-        request = urllib.request.Request(f"{self.address}/api/jobs/", headers={"Authorization": f"Bearer {self.token}"})
+        """Whether it takes jobs, and its dashboard tells of its machine and of what that has."""
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                return answer.status == 200
+            self._ask("/api/jobs/")
+            nodes = self._ask("/nodes?view=summary")["data"]["summary"]
+            status = self._ask("/api/cluster_status")["data"].get("clusterStatus") or {}
+            usage = (status.get("loadMetricsReport") or {}).get("usage") or {}
+            return any(node["raylet"].get("state") == "ALIVE" for node in nodes) and "CPU" in usage
         except (urllib.error.URLError, OSError):
             return False
+
+    def _ask(self, path: str):
+        request = urllib.request.Request(f"{self.address}{path}", headers={"Authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.load(answer)
 
     def kill(self) -> None:
         """All that it started ends at once, as with the machine; only what this head started."""
@@ -102,10 +114,10 @@ def _children(process) -> list:
 
 
 @contextmanager
-def ray_head(gpus: int = 2, **environment: str) -> Iterator[Head]:
+def ray_head(gpus: int = 2, cpus: int = 4, **environment: str) -> Iterator[Head]:
     """A head for the length of a `with`; `environment` is what it and its jobs are given beside."""
     with tempfile.TemporaryDirectory(prefix="dr", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        head = Head(gpus, Path(folder), _free_ports(4), environment=environment)
+        head = Head(gpus, cpus, Path(folder), _free_ports(4), environment=environment)
         try:
             head.start()
             yield head
