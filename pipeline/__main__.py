@@ -17,6 +17,7 @@ from pipeline import (
     foretold,
     host_commands,
     lora_commands,
+    measured,
     model_commands,
     panel_commands,
     report_command,
@@ -67,6 +68,8 @@ def _run(
         report = control.run(show, steps, episodes, runs=runs, limit=limit)
     if report.ran:
         _index(show)
+        for each in measured.compared(show.state / "runs", runs.name):
+            _tell(foretold.beside_truth(each))
     if report.failed:
         blocked = f"; {len(report.blocked)} that wait for them were not tried" if report.blocked else ""
         _tell(f"{len(report.failed)} failed{blocked}; logs: {runs}")
@@ -91,6 +94,8 @@ def status(show: ShowOption = HERE, as_json: JsonOption = False) -> None:
         rows = [(u.step, u.unit, u.state, "" if u.seconds is None else f"{u.seconds:.1f}", u.why) for u in units]
         table(("step", "unit", "state", "seconds", "why"), rows)
         line(foretold.words(left))
+        if left.error is not None:
+            line(f"past forecasts were {foretold.accuracy(left.error)}")
 
 
 @app.command()

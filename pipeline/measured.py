@@ -7,7 +7,7 @@ on only what is new is read at the next look.
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pipeline.engine import fingerprint
 from pipeline.engine.events import Reader
 from pipeline.engine.run import recipe_path
-from pipeline.forecasting import shares
+from pipeline.forecasting import Range, Truth, shares, truth
 from pipeline.places import LOCAL
 
 State = Literal["open", "done", "stood", "failed"]
@@ -99,6 +99,34 @@ def jobs(runs: Path) -> list[Measured]:
         for index, seconds in zip(there, held, strict=True):
             found[index] = replace(found[index], held=seconds)
     return found
+
+
+def foretold(found: Iterable[Measured]) -> list[tuple[Range, float]]:
+    """What was foretold of the jobs that are done, each beside the seconds that it took."""
+    return [(Range(*job.forecast), job.taken) for job in found if job.forecast and job.state == "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A step of a run that is over: the seconds that it took in all, those that were foretold, and how that fared."""
+
+    step: str
+    took: float
+    foretold: float
+    error: Truth
+
+
+def compared(runs: Path, run: str) -> list[Compared]:
+    """The forecasts of one run's jobs beside what they took, by step; those of which nothing was foretold aside."""
+    by_step: dict[str, list[tuple[Range, float]]] = {}
+    for job in jobs(runs):
+        if job.run == run:
+            by_step.setdefault(job.step, []).extend(foretold([job]))
+    return [
+        Compared(step, sum(took for _, took in pairs), sum(range_.likely for range_, _ in pairs), error)
+        for step, pairs in by_step.items()
+        if (error := truth(pairs)) is not None
+    ]
 
 
 _FOLDS: dict[Path, "Fold"] = {}

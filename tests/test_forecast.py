@@ -120,3 +120,12 @@ def test_times_of_one_place_say_nothing_of_another(show):
     left = forecast.outlook(open_show(show.folder)).left([(STEP, "s01e02")])
     assert (left.unmeasured, left.clock, left.money) == ((STEP,), None, None)
     assert foretold.words(left) == f"not measured yet: {STEP}"
+
+
+def test_after_a_run_its_forecasts_stand_beside_what_it_took(show):
+    before = {f"{STEP}/s01e01": [8, 10, 12], f"{STEP}/s01e02": [8, 10, 12]}
+    wrote(show, "1", [(STEP, "s01e01", "local", 0, 11), (STEP, "s01e02", "local", 11, 20)], foretold=before)
+    (found,) = measured.compared(show.state / "runs", "1")
+    said = f"{STEP} took 31 s, foretold 20 s: usually off by 55 %; 1 of 2 were within their range"
+    assert foretold.beside_truth(found) == said
+    assert measured.compared(show.state / "runs", "2") == []

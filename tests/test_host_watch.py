@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 from benchmarks.season import Season
@@ -13,6 +14,7 @@ from pipeline.host_state import Glances, HostJob, HostState
 from pipeline.host_watch import GIVE_UP_SECONDS, Watch, says
 from pipeline.places import HostTable
 from pipeline.show import open_show
+from tests import ray_head
 
 IDLE = HostState(
     session="first",
@@ -187,3 +189,23 @@ def test_a_host_that_is_idle_tells_what_that_costs(show):
     assert host.state == "idle"
     assert host.idle_money == pytest.approx(0.7)
     assert "Nobody watches now" in host.stop
+
+
+@pytest.mark.skipif(not ray_head.RAY.exists(), reason="Ray is not installed")
+def test_a_real_host_tells_what_runs_there_and_only_to_who_has_its_token():
+    with ray_head.ray_head(gpus=2, cpus=2) as head:
+        table = HostTable(address=head.address, token=head.token)
+        state = host_state.ask("gpu", table)
+        assert (state.machines, state.gpus_declared, state.gpus_used, state.jobs) == (1, 2.0, 0.0, ())
+        assert state.idle_seconds is not None
+        headers = {"Authorization": f"Bearer {head.token}"}
+        job = {"entrypoint": "sleep 100", "submission_id": "a-job", "entrypoint_num_gpus": 2}
+        httpx.post(f"{head.address}/api/jobs/", json=job, headers=headers, trust_env=False).raise_for_status()
+        state = host_state.ask("gpu", table)
+        assert [sent.id for sent in state.jobs] == ["a-job"]
+        assert state.idle_seconds is None
+        for token, words in ((None, "wants its token"), ("another", "refuses the token")):
+            with pytest.raises(ValueError, match=words):
+                host_state.ask("gpu", HostTable(address=head.address, token=token))
+    with pytest.raises(ValueError, match="does not answer"):
+        host_state.ask("gpu", table)
