@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-RAY = Path(sys.executable).with_name("ray")
+RAY = (sys.executable, "-m", "ray.scripts.scripts")  # A clone's own environment has no `ray` beside its Python.
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Head:
         """Returns when jobs can be submitted."""
         names = ["dashboard-port", "port", "dashboard-agent-listen-port", "ray-client-server-port"]
         ports = [f"--{name}={port}" for name, port in zip(names, self.ports, strict=True)]
-        command = [RAY, "start", "--head", "--block", f"--num-cpus={self.cpus}"]
+        command = [*RAY, "start", "--head", "--block", f"--num-cpus={self.cpus}"]
         command += [f"--num-gpus={self.gpus}", "--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1", *ports]
         command += [f"--temp-dir={self.folder}", "--object-store-memory=100000000", "--disable-usage-stats"]
         # What the tests' own session is told must not reach the jobs.

@@ -191,7 +191,6 @@ def test_a_host_that_is_idle_tells_what_that_costs(show):
     assert "Nobody watches now" in host.stop
 
 
-@pytest.mark.skipif(not ray_head.RAY.exists(), reason="Ray is not installed")
 def test_a_real_host_tells_what_runs_there_and_only_to_who_has_its_token():
     with ray_head.ray_head(gpus=2, cpus=2) as head:
         table = HostTable(address=head.address, token=head.token)
