@@ -7,7 +7,7 @@ is made of (a prompt, a clip's digest, the settings that matter to it).
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,6 +28,30 @@ class LimitedError(Exception):
         super().__init__(f"only {len(self.paths)} of {total} items were wanted")
 
 
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """Items that are being made: `lacking` are their names, in order, `batch` of them at most at a time.
+
+    `make` makes and keeps those of the given names and yields each as it is kept; `kept` tells that one is. Any
+    process that runs the step comes to items of the same `identity`.
+    """
+
+    identity: str
+    lacking: Sequence[Digest]
+    batch: int
+    make: Callable[[Sequence[Digest]], Iterator[Digest]]
+    kept: Callable[[Digest], None]
+    describe: Callable[[Digest], str]
+
+
+class Spreading(Protocol):
+    """Who makes items in many processes; see `pipeline.engine.spread`."""
+
+    is_making: bool
+
+    def fill(self, filling: Filling) -> None: ...
+
+
 @dataclass(slots=True)
 class Memo(Generic[R]):
     """One kind of item of one step. `used` collects the names that this run read or wrote, for `gc`.
@@ -43,6 +67,7 @@ class Memo(Generic[R]):
     events: Events
     used: set[Digest] = field(default_factory=set)
     limit: int | None = None
+    spread: Spreading | None = None
 
     def fill(self, items: Sequence[object], make: Callable[[Sequence[int]], Iterable[R]], *, batch: int = 1) -> list[R]:
         """One result for each item, in order; `make` is given the indexes of those that lack one, `batch` at a time.
@@ -62,12 +87,32 @@ class Memo(Generic[R]):
         missing = [index for index in lacking if self.limit is None or index < self.limit]
         done = len(items) - len(lacking)
         self.events.emit("items", done=done, total=len(items), kept=done)
-        for chunk in _chunks(missing, batch):
-            for index, result in zip(chunk, make(chunk), strict=True):
-                self._write(names[index], result)
-                found[names[index]] = result
-                done += 1
-                self.events.emit("items", done=done, total=len(items))
+
+        def make_named(wanted: Sequence[Digest]) -> Iterator[Digest]:
+            chunk = [first[name] for name in wanted]
+            for name, result in zip(wanted, make(chunk), strict=True):
+                self._write(name, result)
+                found[name] = result
+                yield name
+
+        def kept(name: Digest) -> None:
+            nonlocal done
+            done += 1
+            self.events.emit("items", done=done, total=len(items))
+
+        made = [names[index] for index in missing]
+        if self.spread is None or self.spread.is_making:
+            for chunk in _chunks(made, batch):
+                for name in make_named(chunk):
+                    kept(name)
+        else:
+            identity = fingerprint.of_value("items", [self.kind.__name__, names])
+            self.spread.fill(
+                Filling(identity, made, batch, make_named, kept, lambda name: f"item {first[name] + 1} of {len(items)}")
+            )
+            # What other processes made is in the store by now.
+            made_elsewhere = [(name, self._read(name)) for name in made if name not in found]
+            found |= {name: result for name, result in made_elsewhere if result is not None}
         if len(missing) < len(lacking):
             raise LimitedError([self._path(name) for name in dict.fromkeys(names[: self.limit])], len(items))
         return [found[name] for name in names]
@@ -102,9 +147,13 @@ class Memo(Generic[R]):
         return result if all(self.store.has(file) for file in files_of(result)) else None
 
     def _write(self, name: Digest, result: R) -> None:
-        self.store.publish(self._path(name), result.model_dump_json().encode())
+        path, content = self._path(name), result.model_dump_json().encode()
+        if path.exists() and self._read(name) is None:
+            self.store.replace(path, content)
+        else:
+            self.store.publish(path, content)
 
 
-def _chunks(indexes: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(indexes), size):
-        yield indexes[start : start + size]
+def _chunks(names: Sequence[Digest], size: int) -> Iterator[Sequence[Digest]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pipeline.engine.events import Events, Reader
 from pipeline.engine.fingerprint import Digest
-from pipeline.engine.memo import Memo
+from pipeline.engine.memo import Memo, Spreading
 from pipeline.engine.records import File, Record
 from pipeline.engine.store import Store
 
@@ -96,6 +96,7 @@ class Workspace:
     limit: int | None = None
     stopping: Stopping = field(default_factory=Stopping)
     requests: Reader | None = None
+    spread: Spreading | None = None
 
     def keep(self, path: Path, name: str | None = None) -> File:
         """Publish a file under its content; it leaves `scratch`. `name` is what its users see."""
@@ -107,7 +108,7 @@ class Workspace:
 
     def memo(self, kind: type[R]) -> Memo[R]:
         """Results of `kind`, one for each item, kept across runs and crashes."""
-        memo = Memo(self.store, self.step, self.code, kind, self.events, limit=self.limit)
+        memo = Memo(self.store, self.step, self.code, kind, self.events, limit=self.limit, spread=self.spread)
         self.memos.append(memo)
         return memo
 

@@ -23,8 +23,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.engine import code, plan
 from pipeline.engine.events import Events, Reader
 from pipeline.engine.fingerprint import Digest
-from pipeline.engine.memo import LimitedError
+from pipeline.engine.memo import LimitedError, Spreading
 from pipeline.engine.mirror import Fetcher
+from pipeline.engine.records import Record
+from pipeline.engine.spread import Member
 from pipeline.engine.step import Step
 from pipeline.engine.store import Run, Store
 from pipeline.engine.work import Models, Services, StoppedError, Stopping, Workspace
@@ -73,38 +75,22 @@ class Answer(BaseModel):
     sample: Sample | None = None
 
 
-def execute(job: Job, steps: dict[str, Step], models: Models, stopping: Stopping | None = None) -> Answer:
+def execute(
+    job: Job,
+    steps: dict[str, Step],
+    models: Models,
+    stopping: Stopping | None = None,
+    spread: Spreading | None = None,
+) -> Answer:
     """Return the recorded run of this recipe, or make it; of two processes asked at once, one makes it."""
-    store = Store(job.store)
-    if job.mirror:
-        store.fetch = Fetcher(store, *job.mirror)
+    store = _store(job)
     step = steps[job.step]
     with store.lock(f"run-{job.name}"):
         if found := store.find_run(job.name):
             return Answer(run=store.set_head(found))
-        now = code.digests(sys.modules[step.function.__module__])
-        if now != job.recipe["code"]:
-            raise ValueError(f"the code of {job.step} changed while it was waiting to run: run again")
-        inputs = job.recipe["inputs"]
-        upstream = {name: _load(store, need, inputs[need.producer]) for name, need in step.needs.items()}
         started = time.monotonic()
-        job.cache.mkdir(parents=True, exist_ok=True)
         with store.scratch() as scratch:
-            events = Events(job.events, (("step", job.step), ("unit", job.unit)))
-            work = Workspace(
-                store,
-                scratch,
-                job.cache,
-                job.step,
-                job.memo_code,
-                events,
-                models,
-                services=job.services,
-                limit=job.limit,
-                stopping=stopping or Stopping(),
-                requests=None if job.requests is None else Reader.at_end(job.requests),
-            )
-            output = step(step.config.model_validate(job.recipe["config"]), work, **upstream)
+            output, work = call(job, step, store, scratch, models, stopping or Stopping(), spread)
             assert isinstance(output, step.output), f"{job.step} returned {type(output)}, not {step.output}"
             run = Run(
                 name=job.name,
@@ -120,11 +106,54 @@ def execute(job: Job, steps: dict[str, Step], models: Models, stopping: Stopping
             return Answer(run=store.save_run(run, output), made=True)
 
 
-def attempt(job: Job, models: Models, stopping: Stopping | None = None) -> Answer:
+def call(
+    job: Job, step: Step, store: Store, scratch: Path, models: Models, stopping: Stopping, spread: Spreading | None
+) -> tuple[Record, Workspace]:
+    """Run a job's step on what its recipe names. Raises ValueError where the code here is not the recipe's."""
+    now = code.digests(sys.modules[step.function.__module__])
+    if now != job.recipe["code"]:
+        raise ValueError(f"the code of {job.step} changed while it was waiting to run: run again")
+    inputs = job.recipe["inputs"]
+    upstream = {name: load(store, need, inputs[need.producer]) for name, need in step.needs.items()}
+    job.cache.mkdir(parents=True, exist_ok=True)
+    work = Workspace(
+        store,
+        scratch,
+        job.cache,
+        job.step,
+        job.memo_code,
+        Events(job.events, (("step", job.step), ("unit", job.unit))),
+        models,
+        services=job.services,
+        limit=job.limit,
+        stopping=stopping,
+        requests=None if job.requests is None else Reader.at_end(job.requests),
+        spread=spread,
+    )
+    return step(step.config.model_validate(job.recipe["config"]), work, **upstream), work
+
+
+def follow(job: Job, member: Member) -> None:
+    """Run a job's step for a member of its spread, which leaves no trace but the items that it makes."""
+    quiet = job.model_copy(update={"events": None, "log": None, "requests": None})
+    steps = {step.name: step for step in importlib.import_module(job.registry).STEPS}
+    store = _store(job)
+    with store.scratch() as scratch:
+        member.follow(lambda: call(quiet, steps[job.step], store, scratch, Models(), Stopping(), member))
+
+
+def _store(job: Job) -> Store:
+    store = Store(job.store)
+    if job.mirror:
+        store.fetch = Fetcher(store, *job.mirror)
+    return store
+
+
+def attempt(job: Job, models: Models, stopping: Stopping | None = None, spread: Spreading | None = None) -> Answer:
     """`execute`, with a failure kept for `status` and its traceback in the log, instead of raised."""
     try:
         steps = {step.name: step for step in importlib.import_module(job.registry).STEPS}
-        return execute(job, steps, models, stopping)
+        return execute(job, steps, models, stopping, spread)
     except LimitedError as limited:
         return Answer(sample=Sample(items=limited.paths, total=limited.total))
     except StoppedError as stopped:
@@ -164,7 +193,8 @@ def record_failure(job: Job, message: str) -> None:
         traceback.print_exc()
 
 
-def _load(store: Store, need: Any, digests: Any) -> Any:
+def load(store: Store, need: Any, digests: Any) -> Any:
+    """A need's record, or its records by episode."""
     kind = plan.record_type(need)
     if isinstance(digests, str):
         return store.get(Digest(digests), kind)
