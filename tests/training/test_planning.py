@@ -1,8 +1,18 @@
+import gc
+import weakref
+from dataclasses import replace
+
+import diffusers
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-pytest.importorskip("diffusers")
+from pipeline.training import blocks, estimating, lora, ltx2, speed, wan21
+from pipeline.training.planning import Adapters, Card, Setting, Shape, Speed, plan
+from pipeline.training.randomness import generator
 
-from pipeline.training.planning import Adapters, Card, Shape, Speed, plan
+from . import tiny, tiny_wan21
 
 LTX2 = {"num_layers": 48, "rope_type": "split"}
 SHAPE = Shape(1, 4290, 101, 1024)
@@ -69,3 +79,85 @@ def test_estimates_are_within_a_tenth_of_every_peak_measured_on_a_gpu(name: str)
     kind, config, shape, adapters, speed, peak = MEASURED[name]
     setting = plan(kind, config, [shape], adapters, Speed(**speed), card(200))
     assert setting.estimated_bytes == pytest.approx(peak * 1e9, rel=0.1)
+
+
+class Living(TorchDispatchMode):
+    """Bytes of all that operations made inside of it and that still lives, but for the model's own weights."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.weights = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
+        self.sizes: dict[int, int] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        found = function(*args, **(kwargs or {}))
+        for each in tree_leaves(found):
+            if isinstance(each, torch.Tensor):
+                storage = each.untyped_storage()
+                if storage._cdata not in self.sizes and storage.data_ptr() not in self.weights:
+                    self.sizes[storage._cdata] = storage.nbytes()
+                    weakref.finalize(storage, self.sizes.pop, storage._cdata, None)
+        return found
+
+
+def kept_by_a_block(make, asked, kept: str) -> tuple[float, estimating.Model, Shape]:
+    """Bytes that live after a forward pass for each block more, of a real small model in bf16."""
+    living, found = [], None
+    for layers in (1, 3):
+        kind, cls, config, losses, shape, targets = make(asked, layers)
+        setting = Setting(
+            base="bf16", checkpointing=kept, checkpointed=layers, compile=False, attention="auto", optimizer="adamw",
+            estimated_bytes=0, words="",
+        )  # fmt: skip
+        model = cls(**config).to(torch.bfloat16)
+        speed.prepare(model, setting)
+        lora.attach(model, rank=4, alpha=4, targets=targets)
+        speed.finish(model, setting)
+        blocks.begin_gradients([model.proj_in, model.audio_proj_in] if kind == "ltx2" else [model.patch_embedding])
+        with Living(model) as mode:
+            said = losses(model)
+        gc.collect()
+        living.append(sum(mode.sizes.values()))
+        del said
+        found = estimating.Model.of(kind, config, 4, tuple(targets)), shape
+    assert found is not None
+    return (living[1] - living[0]) / 2, *found
+
+
+def small_ltx2(asked, layers: int):
+    config = {**tiny.FIELDS, "num_layers": layers}
+    batch = ltx2.Objective(asked, torch.bfloat16).question(0, 0.5, generator(1))
+    clip = asked.held_out[0]
+    shape = Shape(1, clip.tokens, clip.audio_steps, tiny.TEXT_TOKENS)
+    objective = ltx2.Objective(asked, torch.bfloat16)
+    cls = diffusers.LTX2VideoTransformer3DModel
+    return "ltx2", cls, config, lambda model: objective.losses(model, batch), shape, ltx2.targets(asked.config)
+
+
+def small_wan21(asked, layers: int):
+    config = {**asked.transformer_config, "num_layers": layers}
+    config = {name: value for name, value in config.items() if not name.startswith("_")}
+    objective = wan21.Objective(asked, torch.bfloat16)
+    batch = objective.question(0, 0.5, generator(1))
+    (tokens,) = {asked.tokens(clip) for clip in asked.held_out}
+    shape = Shape(1, tokens, 0, wan21.TEXT_TOKENS)
+    cls = diffusers.WanTransformer3DModel
+    return "wan21", cls, config, lambda model: objective.losses(model, batch), shape, asked.config.targets
+
+
+@pytest.mark.parametrize(
+    ("make", "training"), [(small_ltx2, tiny.training), (small_wan21, tiny_wan21.training)], ids=["ltx2", "wan21"]
+)
+@pytest.mark.parametrize("kept", ["selective", "full"])
+def test_what_recomputing_blocks_keep_is_what_is_counted(make, training, kept, tmp_path) -> None:
+    asked = training(tmp_path, clips=1, held_out=0)
+    large = (
+        tiny.clip(tmp_path, "large", (4, 16, 16), audio_steps=200)
+        if make is small_ltx2
+        else tiny_wan21.clip(tmp_path, "large", (4, 32, 32), 3, 0)
+    )
+    asked = replace(asked, held_out=[large])
+    living, model, shape = kept_by_a_block(make, asked, kept)
+    inputs = 2 * (shape.video_tokens * model.video + shape.audio_tokens * model.audio)
+    counted = inputs + (model.attended(shape, 2) if kept == "selective" else 0)
+    assert living == pytest.approx(counted, rel=0.1)
