@@ -1,4 +1,4 @@
-"""A real Ray head on loopback, with a token of its own and GPUs that are only declared: a GPU host to try things with."""
+"""A real Ray head on loopback, with a token of its own and GPUs that are only declared: what a host is tried with."""
 
 import json
 import os
