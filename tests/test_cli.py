@@ -51,6 +51,7 @@ def test_every_command_has_help():
         "panel",
         "panel user",
         "panel log",
+        *(f"host {verb}" for verb in ("init", "up", "down", "status", "ssh-tunnel")),
         "store push",
         "store pull",
     ]
