@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipeline import catalogue, dag, forecast, gpus, host_watch, jobs
+from pipeline import catalogue, dag, forecast, gpus, host_watch, jobs, sites
 from pipeline.engine import explain, upkeep
 from pipeline.engine.explain import UnitStatus
 from pipeline.engine.plan import Node
-from pipeline.engine.run import Executor, LocalExecutor, Report, update
-from pipeline.engine.step import Device
+from pipeline.engine.run import Report, Sites, update
 from pipeline.forecast import Forecast
 from pipeline.jobs import Job
 from pipeline.review.errors import LabelStudioError
@@ -83,7 +82,7 @@ def run(
     targets: Sequence[str] | None = None,
     episodes: Sequence[str] | None = None,
     *,
-    executor: Executor | None = None,
+    where: Sites | None = None,
     runs: Path | None = None,
     limit: int | None = None,
 ) -> Report:
@@ -105,27 +104,26 @@ def run(
     price = show.settings.gpu_price_per_hour
     hosts = {name: {"gpus": host.gpus, "price_per_hour": host.price_per_hour} for name, host in show.file.hosts.items()}
     told = {"gpu": gpus.name(), "gpu_price": "" if price is None else str(price), "hosts": hosts}
-    slots: dict[Device, int] = {"cpu": show.settings.cpu_slots, "cuda": show.settings.cuda_slots}
+    sites.refuse_unusable(show, {step: what.device(step) for step, _ in nodes})
     host_watch.begin(show, by=jobs.asked()["by"])
 
-    def go(executor: Executor) -> Report:
+    def go(where: Sites) -> Report:
         return update(
             what,
             nodes,
-            executor,
+            where,
             registry=dag.__name__,
             cache=show.settings.cache,
-            slots=slots,
             runs=runs,
             services=show.services,
             limits={} if limit is None else dict.fromkeys(targets or what.steps, limit),
             asked={**jobs.asked(), **told},
         )
 
-    if executor is not None:
-        return go(executor)
-    with LocalExecutor() as local:
-        return go(local)
+    if where is not None:
+        return go(where)
+    with sites.sites(show) as places:
+        return go(places)
 
 
 def new_run_folder(show: Show) -> Path:

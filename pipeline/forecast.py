@@ -89,7 +89,7 @@ class Outlook:
 
     def place(self, step: str) -> str:
         """Where a step runs: "local", or a host's name."""
-        return places.place(self.plan.steps[step], self.plan.device(step), self.show.file.hosts, self.show.file.places)
+        return places.places_of(step, self.plan.device(step), self.show.file.hosts, self.show.file.places)[0]
 
     def runs_on(self, step: str) -> str:
         """What times of a step belong to: a host, this machine's card, or "" for its CPU."""

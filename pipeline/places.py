@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from pipeline.engine.step import Device, Step
+from pipeline.engine.step import Device
 
 LOCAL, ANYWHERE = "local", "anywhere"
 
@@ -45,16 +45,20 @@ class HostTable(BaseModel):
         return from_there or (self.token.get_secret_value() if self.token else None)
 
 
-def place(step: Step, device: Device, hosts: Mapping[str, HostTable], places: Mapping[str, str]) -> str:
-    """Where a step's jobs run: "local", or a host's name. CPU steps run here, CUDA steps on the first host, where
-    there is one; `places` overrules. "anywhere" is a host for what wants a GPU that this machine lacks, else here.
+def places_of(step: str, device: Device, hosts: Mapping[str, HostTable], places: Mapping[str, str]) -> tuple[str, ...]:
+    """Where a step's jobs may run, the best first: "local", or hosts by name.
 
+    CPU steps run here, CUDA steps on the hosts, where there is one; `places` overrules. "anywhere" is whatever is free.
     Raises ValueError for a host that there is not.
     """
-    named = places.get(step.name, next(iter(hosts), LOCAL) if device == "cuda" else LOCAL)
+    named = places.get(step)
+    if named == LOCAL:
+        return (LOCAL,)
     if named == ANYWHERE:
-        named = next(iter(hosts), LOCAL) if device == "cuda" else LOCAL
-    if named != LOCAL and named not in hosts:
+        return (*hosts, LOCAL) if device == "cuda" else (LOCAL, *hosts)
+    if named is None:
+        return tuple(hosts) or (LOCAL,) if device == "cuda" else (LOCAL,)
+    if named not in hosts:
         there = ", ".join([LOCAL, ANYWHERE, *hosts])
-        raise ValueError(f"[places] {step.name} = {named!r}: there is no such host; there are {there}")
-    return named
+        raise ValueError(f"[places] {step} = {named!r}: there is no such host; there are {there}")
+    return (named,)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import catalogue, control, pins
+from pipeline.engine.run import Site
 from pipeline.engine.step import StepConfig
 from pipeline.engine.work import Services
 from pipeline.engine.worker import Answer, Job
@@ -249,7 +250,9 @@ def test_a_job_is_told_where_services_are_and_its_recipe_is_not(show, monkeypatc
     monkeypatch.setenv("DAILIES_MODEL_SERVER_URL", "http://gpu:8000")
     monkeypatch.setenv("DAILIES_MODEL_SERVER_KEY", "s3cret")
     executor = Recorder()
-    control.run(open_show(show), ["step2-bible"], executor=executor, limit=3)
+    control.run(
+        open_show(show), ["step2-bible"], where=lambda *_: [Site("local", executor, {"cpu": 1, "cuda": 1})], limit=3
+    )
     [job] = executor.jobs
     assert job.services == Services(show.resolve(), "http://gpu:8000", "s3cret")
     assert job.limit == 3

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import spot_check
 from pipeline.engine.plan import SHOW
-from pipeline.engine.run import update
+from pipeline.engine.run import Site, update
 from pipeline.engine.work import Models
 from pipeline.engine.worker import attempt
 from pipeline.models.captioning import Drafted
@@ -67,10 +67,12 @@ def cut(tmp_path, work, inputs):  # noqa: F811
         step = name.replace("_", "-")
         what.outputs[step, SHOW if step == "step2-bible" else "e"] = show.store.put(record)
 
+    here = Site("local", Here(), {"cpu": 1, "cuda": 1})
+
     def run(limit, name):
         return update(
-            what, [("step2-caption", "e")], Here(), registry="pipeline.dag", cache=tmp_path / "cache",
-            slots={"cpu": 1, "cuda": 1}, runs=show.state / "runs" / name,
+            what, [("step2-caption", "e")], lambda *_: [here], registry="pipeline.dag", cache=tmp_path / "cache",
+            runs=show.state / "runs" / name,
             limits={"step2-caption": limit} if limit else {},
         )  # fmt: skip
 

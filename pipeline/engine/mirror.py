@@ -3,6 +3,7 @@
 objects/ab/cdef...     bytes, named by their own digest, as in the store
 runs/<name>.json       a finished run, and the sizes of all objects that its output names
 state/unreached.json   what the last `gc` found that no run reaches, and when: deleted once it is old
+state/job-<name>.json  a job that a host is to run; beside it `asks-<name>`: what people asked of it meanwhile
 state/generation       a word that changes whenever something was deleted; who remembers it need not list what is there
 
 Objects are named by content, so a push sends only what is missing, a broken transfer is simply done again, and writers
@@ -182,24 +183,24 @@ class Mirror:
             wanted = {digest for each in kept for digest in each.sizes}
             loose = {f"runs/{name}.json" for name in names if name not in keep}
             loose |= {_name(digest) for digest in sizes.keys() - wanted}
-            since: dict[str, float] = json.loads(self._read(UNREACHED) or "{}")
+            since: dict[str, float] = json.loads(self.read(UNREACHED) or "{}")
             now = time.time()
             old = sorted(name for name in loose if now - since.get(name, now) >= grace_seconds)
             gone = [_digest(name) for name in old if name.startswith("objects/")]
             if not dry:
                 self._transport.remove(old)
-                self._write(UNREACHED, json.dumps({name: since.get(name, now) for name in loose - set(old)}))
+                self.write(UNREACHED, json.dumps({name: since.get(name, now) for name in loose - set(old)}))
                 if old:
-                    self._write(GENERATION, uuid.uuid4().hex)
+                    self.write(GENERATION, uuid.uuid4().hex)
             return Moved(len(gone), sum(sizes[d] for d in gone), len(sizes) - len(gone), len(old) - len(gone))
 
     # What is there, remembered
 
     def _generation(self) -> str:
-        if found := self._read(GENERATION):
+        if found := self.read(GENERATION):
             return found
         self._transport.prepare(_FOLDERS)
-        self._write(GENERATION, first := uuid.uuid4().hex)
+        self.write(GENERATION, first := uuid.uuid4().hex)
         return first
 
     def _known(self, generation: str) -> "_Known":
@@ -232,11 +233,13 @@ class Mirror:
         self.store.publish(path, uuid.uuid4().hex[:12].encode())
         return path.read_text()
 
-    def _read(self, name: str) -> str:
+    def read(self, name: str) -> str:
+        """A small text (`state/...`) that is there; "" where there is none."""
         with self.store.scratch() as scratch:
             return (self._transport.read(name, scratch / "word") or b"").decode()
 
-    def _write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str) -> None:
+        """Put a small text there, whole or not at all, in place of what it was."""
         with self.store.scratch() as scratch:
             (scratch / "word").write_text(text)
             self._transport.put({name: scratch / "word"}, _silent)

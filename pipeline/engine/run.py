@@ -34,6 +34,19 @@ class Executor(Protocol):
         """Start a job; the answer tells its run or its error. Jobs that die still answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Somewhere that jobs run, how many at once, and the answers to them. `name` is told with each start."""
+
+    name: str
+    executor: Executor
+    slots: Mapping[Device, int]
+
+
+Sites = Callable[[str, Device], Sequence[Site]]
+"""Where a step's jobs may run: the first that has a free slot takes one."""
+
+
 @dataclass(slots=True)
 class Report:
     """What one update did. `blocked` jobs wait for a failed or sampled one; nothing of them was tried. `sampled` ones
@@ -50,11 +63,10 @@ class Report:
 def update(
     what: Plan,
     nodes: Sequence[Node],
-    executor: Executor,
+    sites: Sites,
     *,
     registry: str,
     cache: Path,
-    slots: Mapping[Device, int],
     runs: Path,
     services: Services = NOWHERE,
     limits: Mapping[str, int] = MappingProxyType({}),
@@ -62,9 +74,9 @@ def update(
 ) -> Report:
     """Run those of `nodes` that are not fresh, and return what became of each.
 
-    `nodes` come from `Plan.nodes`: all that a node needs stands before it. `runs` is this update's own folder: its
-    `events.jsonl`, and the recipes and logs of its jobs. `limits` are steps of which only so many items are wanted, to
-    look at. `asked` is told with the start: who wanted this.
+    `nodes` come from `Plan.nodes`: all that a node needs stands before it. `sites` tells where they run. `runs` is this
+    update's own folder: its `events.jsonl`, and the recipes and logs of its jobs. `limits` are steps of which only so
+    many items are wanted, to look at. `asked` is told with the start: who wanted this.
     """
     with what.store.lock(IN_USE, shared=True):
         what.store.sweep()
@@ -74,7 +86,7 @@ def update(
         report = Report()
         try:
             job = partial(_job, what, registry, cache, runs, services, limits)
-            _schedule(what, nodes, executor, job, slots, events, report)
+            _schedule(what, nodes, sites, job, events, report)
         except KeyboardInterrupt:
             events.emit("stopped")
             raise
@@ -87,14 +99,17 @@ def update(
 def _schedule(
     what: Plan,
     nodes: Sequence[Node],
-    executor: Executor,
+    sites: Sites,
     job: Callable[[Node, plan.Recipe, str], Job],
-    slots: Mapping[Device, int],
     events: Events,
     report: Report,
 ) -> None:
     waiting = list(nodes)
-    running: dict[Future[Answer], tuple[Node, Device]] = {}
+    running: dict[Future[Answer], tuple[Node, Device, Site]] = {}
+
+    def is_free(site: Site, device: Device) -> bool:
+        return sum((busy, at) == (device, site) for _, busy, at in running.values()) < site.slots[device]
+
     # Everything that is tried now may succeed; an episode that is not is no reason to wait.
     known, what.given_up = {*nodes, *what.outputs}, set()
     what.given_up = {need for node in nodes for need in what.needs(node) if need not in known}
@@ -120,15 +135,15 @@ def _schedule(
                     waiting.remove(node)
                     what.outputs[node] = what.store.set_head(found).output
                     report.fresh.append((node, name))
-                elif sum(each == device for _, each in running.values()) < slots[device]:
+                elif site := next((each for each in sites(node[0], device) if is_free(each, device)), None):
                     waiting.remove(node)
-                    events.emit("job started", step=node[0], unit=node[1], name=name, device=device)
-                    running[executor.submit(job(node, recipe, name), device)] = node, device
+                    events.emit("job started", step=node[0], unit=node[1], name=name, device=device, place=site.name)
+                    running[site.executor.submit(job(node, recipe, name), device)] = node, device, site
         assert running or not waiting, f"nothing can start, yet {waiting} are left"
         if running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                node, _ = running.pop(future)
+                node, *_ = running.pop(future)
                 _settle(what, node, future.result(), report, events)
                 if node not in what.outputs:
                     what.given_up.add(node)

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,16 @@ def _gc(store: Store, roots: frozenset[Digest], grace_seconds: float, dry: bool)
 
 def reached(store: Store, run: Run) -> Iterator[Digest]:
     """Its output, its inputs, and every file that one of these records names."""
-    for digest in (run.output, *inputs_of(run)):
+    yield from _with_files(store, (run.output, *inputs_of(run)))
+
+
+def read_by(store: Store, recipe: Recipe) -> Iterator[Digest]:
+    """The records that a recipe reads, and every file that one of them names."""
+    yield from _with_files(store, _digests_in(recipe["inputs"]))
+
+
+def _with_files(store: Store, records: Iterable[Digest]) -> Iterator[Digest]:
+    for digest in records:
         yield digest
         if (path := store.object_path(digest)).exists():
             yield from _digests_in(json.loads(path.read_bytes()))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.engine import explain, upkeep
 from pipeline.engine.plan import Plan
-from pipeline.engine.run import LocalExecutor, update
+from pipeline.engine.run import LocalExecutor, Site, update
 from pipeline.engine.store import Store
 from toy import dag, records
 
@@ -34,13 +34,13 @@ def main(show: Path, command: str, *arguments: str) -> None:
         limits = {arguments[0]: int(arguments[1])} if command == "sample" else {}
         targets, episodes = (None, arguments) if command == "only" else (None if limits else arguments or None, None)
         with LocalExecutor() as executor:
+            here = Site("local", executor, {"cpu": 2, "cuda": 1})
             report = update(
                 plan,
                 plan.nodes(targets, episodes),
-                executor,
+                lambda *_: [here],
                 registry="toy.dag",
                 cache=show / "cache",
-                slots={"cpu": 2, "cuda": 1},
                 runs=show / "runs" / uuid.uuid4().hex,
                 limits=limits,
             )

@@ -1,0 +1,276 @@
+"""Jobs on a Ray cluster, by its Job API: submitted under the run's name, so that asking twice attaches.
+
+What a job reads goes to the mirror first, what it made is taken from there: records at once, files when somebody opens
+them. A process that is killed leaves its jobs running, and the next one attaches; one that ends in order stops them.
+"""
+
+import asyncio
+import json
+import os
+import shlex
+import threading
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.engine import upkeep
+from pipeline.engine.mirror import Mirror
+from pipeline.engine.remote import ANSWER, EVENT, ITEM, MARK, MODEL_SERVER_KEY, asks_text, job_text
+from pipeline.engine.step import Device
+from pipeline.engine.store import Store
+from pipeline.engine.work import Stopping
+from pipeline.engine.worker import Answer, Job, Sample, explain, record_failure
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+_LIVE = ("PENDING", "RUNNING")
+_ASK_SECONDS = 1.0
+_LOST_TRIES, _LOST_SECONDS = 5, 3.0
+"""A host that does not answer for so long is given up; its job may go on there, and the next run attaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class RayHost:
+    """A cluster and what is shared with it. `mirror` is the mirror's URL here, `mirror_there` as the host reaches it.
+
+    `packages` are folders of Python packages that travel with a job; heavy dependencies are on the host. `check` raises
+    ValueError with the remedy where the host cannot take a job.
+    """
+
+    name: str
+    address: str
+    token: str | None
+    mirror: str
+    mirror_there: str
+    folder: str
+    packages: Sequence[Path]
+    ssh_config: Path | None = None
+    check: Callable[[], None] = lambda: None
+
+
+class LostHostError(ConnectionError):
+    """The host does not answer any more."""
+
+
+class RayExecutor:
+    """Each job is a job of Ray's with a GPU of its own, as many as the step asks for."""
+
+    def __init__(self, host: RayHost, store: Store) -> None:
+        self._host = host
+        self._store = store
+        self._live: dict[str, threading.Thread] = {}
+        self._guard = threading.Lock()
+        self._is_ending = False
+
+    def __enter__(self) -> "RayExecutor":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """After an error or Ctrl-C stop what runs there; a training keeps its state first."""
+        self._is_ending = kind is not None
+        with self._guard:
+            live = dict(self._live)
+        if kind is not None and live:
+            client = self._client()
+            for name in live:
+                if self._status(client, name) in _LIVE:
+                    client.stop_job(name)
+            for thread in live.values():
+                thread.join(Stopping.GRACE_SECONDS + 30)
+
+    def submit(self, job: Job, device: Device) -> "Future[Answer]":
+        future: Future[Answer] = Future()
+        thread = threading.Thread(target=self._work, args=(job, device, future), name=job.name, daemon=True)
+        with self._guard:
+            self._live[_identity(job)] = thread
+        thread.start()
+        return future
+
+    def _work(self, job: Job, device: Device, future: "Future[Answer]") -> None:
+        try:
+            answer = self._answer(job, device)
+        except Exception as error:  # Whatever it is, whoever waits for the answer must get one.
+            traceback.print_exc()
+            answer = Answer(error=explain(error, job.store) if isinstance(error, ValueError) else str(error))
+        if answer.error is not None and not self._is_ending:
+            record_failure(job, answer.error)
+        with self._guard:
+            self._live.pop(_identity(job), None)
+        future.set_result(answer)
+
+    def _answer(self, job: Job, device: Device) -> Answer:
+        mirror = Mirror(self._store, self._host.mirror, self._host.ssh_config)
+        if job.limit is None and job.name in mirror.runs():
+            return self._take(mirror, job.name, made=False)
+        self._host.check()
+        client = self._client()
+        identity = _identity(job)
+        if (status := self._status(client, identity)) not in _LIVE:
+            if status is not None:
+                client.delete_job(identity)  # It ended without its run being there: its name is free for another try.
+            self._send(mirror, client, job, device)
+        answer = asyncio.run(self._follow(client, mirror, job))
+        return answer if answer.run is None else self._take(mirror, job.name, made=answer.made)
+
+    def _take(self, mirror: Mirror, name: str, *, made: bool) -> Answer:
+        if self._store.find_run(name) is None:
+            mirror.adopt([name])
+        run = self._store.find_run(name)
+        assert run is not None
+        return Answer(run=self._store.set_head(run), made=made)
+
+    def _send(self, mirror: Mirror, client: "JobSubmissionClient", job: Job, device: Device) -> None:
+        reads = {digest for digest in upkeep.read_by(self._store, job.recipe) if self._store.knows(digest)}
+        mirror.push([], reads)
+        key = job.services.model_server_key
+        plain = job.model_copy(
+            update={"services": replace(job.services, folder=Path(), model_server_key=None), "mirror": None}
+        )
+        mirror.write(asks_text(job.name), "")
+        mirror.write(job_text(job.name), plain.model_dump_json())
+        words = [job.name, self._host.mirror_there, self._host.folder]
+        gpus = job.recipe["config"].get("gpus", 1) if device == "cuda" else 0
+        submit = partial(
+            client.submit_job,
+            # Ray runs a line of a shell: `exec`, so that the word to stop reaches the job and nobody between.
+            entrypoint="exec python -m pipeline.engine.remote " + " ".join(_quoted(word) for word in words),
+            submission_id=_identity(job),
+            entrypoint_num_gpus=gpus,
+            runtime_env={
+                "py_modules": [str(folder) for folder in self._host.packages],
+                "env_vars": {"PYTHONUNBUFFERED": "1", **({MODEL_SERVER_KEY: key} if key else {})},
+            },
+        )
+        for left in reversed(range(_LOST_TRIES)):
+            try:
+                submit()
+                return
+            except RuntimeError as error:  # A cluster that has just started takes no jobs for some seconds.
+                if "No available agent" not in str(error) or not left:
+                    raise
+            time.sleep(_LOST_SECONDS)
+
+    async def _follow(self, client: "JobSubmissionClient", mirror: Mirror, job: Job) -> Answer:
+        """Pass events and log on until the job has answered or ended."""
+        asks = asyncio.create_task(self._pass_asks(mirror, job))
+        items: list[Path] = []
+        answer: Answer | None = None
+        try:
+            async for line in self._lines(client, _identity(job)):
+                if not line.startswith(MARK):
+                    _append(job.log, line)
+                    continue
+                kind, content = line[len(MARK)], line[len(MARK) + 1 :].rstrip("\n")
+                if kind == EVENT:
+                    _append(job.events, content + "\n")
+                elif kind == ITEM:
+                    items.append(_kept_item(job, *json.loads(content)))
+                elif kind == ANSWER:
+                    answer = Answer.model_validate_json(content)
+        finally:
+            asks.cancel()
+        if answer is not None:
+            if answer.sample is not None:
+                return Answer(sample=Sample(items=tuple(items), total=answer.sample.total))
+            return answer
+        info = await asyncio.to_thread(client.get_job_info, _identity(job))
+        if self._is_ending or info.status == "STOPPED":
+            return Answer(
+                error=f"stopped as was asked; its finished items are kept on host {self._host.name}, run again to go on"
+            )
+        said = (info.message or "no message").strip().splitlines()[0]
+        return Answer(
+            error=f"the job ended on host {self._host.name} without an answer ({said}): its log tells more; its"
+            " finished items are kept there, run again"
+        )
+
+    async def _lines(self, client: "JobSubmissionClient", identity: str) -> AsyncIterator[str]:
+        """The job's lines from its first, each once, through broken streams, until it has ended."""
+        seen, tries = 0, 0
+        while True:
+            rest, number = "", 0
+            try:
+                async for chunk in client.tail_job_logs(identity):
+                    *lines, rest = (rest + chunk).split("\n")
+                    for line in lines:
+                        number += 1
+                        if number > seen:
+                            seen = number
+                            tries = 0
+                            yield line + "\n"
+                if await asyncio.to_thread(self._status, client, identity) not in _LIVE:
+                    if rest and number + 1 > seen:
+                        yield rest + "\n"
+                    return
+            except (RuntimeError, OSError) as error:  # aiohttp's and requests' errors are among these.
+                tries += 1
+                if tries == _LOST_TRIES:
+                    raise LostHostError(
+                        f"host {self._host.name} does not answer any more at {self._host.address} ({error}): start it"
+                        f" again (`dailies host up {self._host.name}`, `dailies host ssh-tunnel {self._host.name}`) and"
+                        " run again; finished items are kept there"
+                    ) from error
+            await asyncio.sleep(_LOST_SECONDS if tries else _ASK_SECONDS)
+
+    async def _pass_asks(self, mirror: Mirror, job: Job) -> None:
+        """Send what people ask of the job to where its other half looks."""
+        if job.requests is None:
+            return
+        begin = job.requests.stat().st_size if job.requests.exists() else 0
+        sent = b""
+        while True:
+            await asyncio.sleep(_ASK_SECONDS)
+            if job.requests.exists() and (asked := job.requests.read_bytes()[begin:]) != sent:
+                await asyncio.to_thread(mirror.write, asks_text(job.name), asked.decode())
+                sent = asked
+
+    def _client(self) -> "JobSubmissionClient":
+        from ray.job_submission import JobSubmissionClient
+
+        headers = {"Authorization": f"Bearer {self._host.token}"} if self._host.token else {}
+        return JobSubmissionClient(self._host.address.rstrip("/"), headers=headers)
+
+    @staticmethod
+    def _status(client: "JobSubmissionClient", identity: str) -> str | None:
+        """Ray's word for how a job is; None where it knows none of that name."""
+        try:
+            return str(client.get_job_status(identity).value)
+        except RuntimeError as error:
+            if "404" in str(error) or "does not exist" in str(error):
+                return None
+            raise
+
+
+def _identity(job: Job) -> str:
+    """The job's name with Ray: the run's. A job that makes only its first items is another one."""
+    return job.name if job.limit is None else f"{job.name}-first-{job.limit}"
+
+
+def _quoted(word: str) -> str:
+    """For the host's shell, which is to find its home in `~/`."""
+    return "~/" + shlex.quote(word[2:]) if word.startswith("~/") and len(word) > 2 else shlex.quote(word)
+
+
+def _append(path: Path | None, text: str) -> None:
+    if path is not None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+
+def _kept_item(job: Job, name: str, content: str) -> Path:
+    """An item of a sample, beside the run's events, as they are here."""
+    assert job.events is not None
+    folder = job.events.parent / f"{job.step}-{job.unit}-sample"
+    folder.mkdir(exist_ok=True)
+    path = folder / Path(name).name
+    path.write_text(content)
+    return path

@@ -1,0 +1,86 @@
+"""A show's sites: this machine, and the hosts that its steps go to, each opened when the first job goes there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pipeline
+from pipeline import host_state, places
+from pipeline.engine.ray import RayExecutor, RayHost
+from pipeline.engine.run import LocalExecutor, Site, Sites
+from pipeline.engine.step import Device
+from pipeline.show import Show
+
+_AHEAD = 2
+"""Jobs that a host is given for each GPU: one works, and the next one's data is there when it begins."""
+_CPU_JOBS = 4
+
+
+@contextmanager
+def sites(show: Show) -> Iterator[Sites]:
+    """Where steps run; leaving by an error stops what runs there. Raises ValueError for a host that cannot be used."""
+    with ExitStack() as stack:
+        here = Site(
+            places.LOCAL,
+            stack.enter_context(LocalExecutor()),
+            {"cpu": show.settings.cpu_slots, "cuda": show.settings.cuda_slots},
+        )
+        opened: dict[str, Site] = {}
+
+        def site(name: str) -> Site:
+            if name == places.LOCAL:
+                return here
+            if name not in opened:
+                executor = stack.enter_context(RayExecutor(ray_host(show, name), show.store))
+                gpus = show.file.hosts[name].gpus
+                opened[name] = Site(name, executor, {"cpu": _CPU_JOBS, "cuda": _AHEAD * gpus})
+            return opened[name]
+
+        def of(step: str, device: Device) -> Sequence[Site]:
+            return [site(name) for name in places.places_of(step, device, show.file.hosts, show.file.places)]
+
+        yield of
+
+
+def refuse_unusable(show: Show, steps: Mapping[str, Device]) -> None:
+    """Raise ValueError where `[places]` names a host or a step that there is not, or a host that `steps` go to has no
+    mirror.
+    """
+    unknown = sorted(set(show.file.places) - set(show.written()))
+    if unknown:
+        raise ValueError(f"[places] of show.toml names {', '.join(unknown)}: there is no such step (`dailies steps`)")
+    for step, device in steps.items():
+        for name in places.places_of(step, device, show.file.hosts, show.file.places):
+            if name != places.LOCAL:
+                ray_host(show, name)
+
+
+def ray_host(show: Show, name: str) -> RayHost:
+    """What the engine must know of a host. Raises ValueError where the show and the host share no mirror."""
+    table = show.file.hosts[name]
+    if not show.settings.mirror:
+        raise ValueError(
+            f"host {name} gets its data by the mirror, and this show has none: set `mirror` in [settings] of show.toml,"
+            " e.g. sftp://user@host/~/dailies-mirror, s3://bucket/folder or file:///shared/folder"
+        )
+    config = show.settings.ssh_config
+
+    def check() -> None:
+        state = host_state.ask(name, table)
+        if state.gpus_declared < 1:
+            raise ValueError(
+                f"host {name} has no GPU that Ray knows: start Ray where one is (`nvidia-smi` shows it), or declare it"
+                " with `ray start --num-gpus`"
+            )
+
+    return RayHost(
+        name=name,
+        address=table.address,
+        token=table.secret(name),
+        mirror=show.settings.mirror,
+        mirror_there=table.mirror or show.settings.mirror,
+        folder=table.folder,
+        packages=[Path(pipeline.__file__).parent],
+        ssh_config=show.folder / config if config else None,
+        check=check,
+    )
