@@ -79,7 +79,7 @@ def pipeline(now: Outlook) -> Section:
     """Each step: where it runs, the state of its results, and where the newest lies."""
 
     def row(step: str, units: list[UnitStatus]) -> tuple[Any, ...]:
-        counts = Counter(unit.state for unit in units)
+        counts: Counter[str] = Counter(unit.state for unit in units)
         words = ", ".join(
             f"{MARKS[state]} {state}" if counts[state] == len(units) else f"{MARKS[state]} {counts[state]} {state}"
             for state in MARKS

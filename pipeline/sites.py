@@ -81,6 +81,7 @@ def ray_host(show: Show, name: str) -> RayHost:
         mirror_there=table.mirror or show.settings.mirror,
         folder=table.folder,
         packages=[Path(pipeline.__file__).parent],
+        gpus=table.gpus,
         ssh_config=show.folder / config if config else None,
         check=check,
     )

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import shlex
+import sys
 import threading
 import time
 import traceback
@@ -39,8 +40,8 @@ _LOST_TRIES, _LOST_SECONDS = 5, 3.0
 class RayHost:
     """A cluster and what is shared with it. `mirror` is the mirror's URL here, `mirror_there` as the host reaches it.
 
-    `packages` are folders of Python packages that travel with a job; heavy dependencies are on the host. `check` raises
-    ValueError with the remedy where the host cannot take a job.
+    `folder` is where each show has its own store there. `packages` are folders of Python packages that travel with a
+    job; heavy dependencies are on the host. `check` raises ValueError with the remedy where it cannot take a job.
     """
 
     name: str
@@ -50,6 +51,7 @@ class RayHost:
     mirror_there: str
     folder: str
     packages: Sequence[Path]
+    gpus: int = 1
     ssh_config: Path | None = None
     check: Callable[[], None] = lambda: None
 
@@ -76,13 +78,17 @@ class RayExecutor:
         self._is_ending = kind is not None
         with self._guard:
             live = dict(self._live)
-        if kind is not None and live:
+        if kind is None or not live:
+            return
+        try:
             client = self._client()
             for name in live:
                 if self._status(client, name) in _LIVE:
                     client.stop_job(name)
-            for thread in live.values():
-                thread.join(Stopping.GRACE_SECONDS + 30)
+        except (RuntimeError, OSError) as error:
+            sys.stderr.write(f"host {self._host.name} was not told to stop {', '.join(live)}: {error}\n")
+        for thread in live.values():
+            thread.join(Stopping.GRACE_SECONDS + 30)
 
     def submit(self, job: Job, device: Device) -> "Future[Answer]":
         future: Future[Answer] = Future()
@@ -134,7 +140,7 @@ class RayExecutor:
         )
         mirror.write(asks_text(job.name), "")
         mirror.write(job_text(job.name), plain.model_dump_json())
-        words = [job.name, self._host.mirror_there, self._host.folder]
+        words = [job.name, self._host.mirror_there, f"{self._host.folder}/{job.show}", str(self._host.gpus)]
         gpus = job.recipe["config"].get("gpus", 1) if device == "cuda" else 0
         submit = partial(
             client.submit_job,

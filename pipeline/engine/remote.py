@@ -1,4 +1,4 @@
-"""The host's half of a job: `python -m pipeline.engine.remote RUN MIRROR FOLDER`, started there by Ray.
+"""The host's half of a job: `python -m pipeline.engine.remote RUN MIRROR FOLDER GPUS`, started there by Ray.
 
 The job is a text in the mirror; what it reads comes from the mirror, what it makes goes there. The host has a store of
 its own in FOLDER, so that a job that died goes on at its item. Events and the answer are lines on stdout that begin
@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipeline.engine import code, fingerprint, worker
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.mirror import Mirror
 from pipeline.engine.records import files_of
+from pipeline.engine.spread import over_cluster
 from pipeline.engine.step import Step
 from pipeline.engine.store import Store
 from pipeline.engine.transport import MirrorError
@@ -80,15 +82,21 @@ def _flat(inputs: Mapping[str, Any]) -> Iterator[Digest]:
         yield from (Digest(each) for each in ([value] if isinstance(value, str) else value.values()))
 
 
-def run(job: Job, mirror: Mirror, stopping: Stopping) -> Answer:
-    """Make the run, or take the one that is here, and send it to the mirror."""
+def run(job: Job, mirror: Mirror, stopping: Stopping, gpus: int = 1) -> Answer:
+    """Make the run, or take the one that is here, and send it to the mirror. With several `gpus`, items go to all that
+    are free; a job that asks for `gpus` itself, a training, has them already.
+    """
     try:
         step = {step.name: step for step in importlib.import_module(job.registry).STEPS}[job.step]
         refuse_other_code(step, job.recipe)
         bring(job, step, mirror)
         models = Models()
         try:
-            answer = worker.attempt(job, models, stopping)
+            if gpus > 1 and "gpus" not in job.recipe["config"]:
+                with over_cluster(partial(worker.follow, job), gpus - 1) as spread:
+                    answer = worker.attempt(job, models, stopping, spread)
+            else:
+                answer = worker.attempt(job, models, stopping)
         finally:
             models.close()
         if answer.run is not None:
@@ -137,7 +145,7 @@ def _listen(job: Job, mirror: Mirror, stopping: Stopping, done: threading.Event)
 
 def main() -> None:
     """Read the job, run it, and tell the answer as the last line."""
-    name, url, folder = sys.argv[1:]
+    name, url, folder, gpus = sys.argv[1:]
     root = Path(folder).expanduser()
     state = root / "jobs" / name
     state.mkdir(parents=True, exist_ok=True)
@@ -171,7 +179,7 @@ def main() -> None:
     listener = threading.Thread(target=_listen, args=(job, Mirror(store, url), stopping, done), daemon=True)
     listener.start()
     with _telling(state / "events.jsonl", write):
-        answer = run(job, mirror, stopping)
+        answer = run(job, mirror, stopping, int(gpus))
     done.set()
     for path in answer.sample.items if answer.sample else ():
         write(told(ITEM, json.dumps([path.name, path.read_text()])))

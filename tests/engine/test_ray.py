@@ -35,7 +35,7 @@ def host(head, tmp_path):
     (tmp_path / "mirror").mkdir()
     mirror = f"file://{tmp_path}/mirror"
     packages = [HERE.parents[1] / "pipeline", HERE / "patient"]
-    return RayHost("gpu", head.address, head.token, mirror, mirror, str(tmp_path / "host"), packages)
+    return RayHost("gpu", head.address, head.token, mirror, mirror, str(tmp_path / "host"), packages, gpus=2)
 
 
 @pytest.fixture
@@ -97,11 +97,11 @@ def test_who_comes_again_attaches_to_the_job_that_runs_and_an_ordered_end_stops_
     with pytest.raises(KeyboardInterrupt), RayExecutor(host, Store(tmp_path / "store")) as second:  # noqa: PT012
         future = second.submit(job, "cuda")
         until(lambda: "begun" in said(tmp_path))
-        assert len(list(Path(host.folder).glob("jobs/*"))) == 1
+        assert len(list(Path(host.folder).glob("toy/jobs/*"))) == 1
         raise KeyboardInterrupt
     answer = future.result(0)
     assert answer.error == "stopped as was asked"
-    assert [json.loads(path.read_text())["text"] for path in Path(host.folder).glob("store/memo/*/*/*.json")] == [
+    assert [json.loads(path.read_text())["text"] for path in Path(host.folder).glob("toy/store/memo/*/*/*.json")] == [
         "kept"
     ]
 
