@@ -99,12 +99,12 @@ def run(
     _known(episodes or (), what.episodes, "episode")
     nodes = what.nodes(targets, episodes)
     what.configs = catalogue.pinned(show, {step for step, _ in nodes})
+    sites.refuse_unusable(show, {step: what.device(step) for step, _ in nodes})
     runs = runs or new_run_folder(show)
     forecast.keep(show, what, nodes, runs)
     price = show.settings.gpu_price_per_hour
     hosts = {name: {"gpus": host.gpus, "price_per_hour": host.price_per_hour} for name, host in show.file.hosts.items()}
     told = {"gpu": gpus.name(), "gpu_price": "" if price is None else str(price), "hosts": hosts}
-    sites.refuse_unusable(show, {step: what.device(step) for step, _ in nodes})
     host_watch.begin(show, by=jobs.asked()["by"])
 
     def go(where: Sites) -> Report:

@@ -6,6 +6,7 @@ them. A process that is killed leaves its jobs running, and the next one attache
 
 import asyncio
 import json
+import logging
 import os
 import shlex
 import sys
@@ -24,6 +25,7 @@ from pipeline.engine.mirror import Mirror
 from pipeline.engine.remote import ANSWER, EVENT, ITEM, MARK, MODEL_SERVER_KEY, asks_text, job_text
 from pipeline.engine.step import Device
 from pipeline.engine.store import Store
+from pipeline.engine.transport import MirrorError
 from pipeline.engine.work import Stopping
 from pipeline.engine.worker import Answer, Job, Sample, explain, record_failure
 
@@ -85,7 +87,7 @@ class RayExecutor:
             for name in live:
                 if self._status(client, name) in _LIVE:
                     client.stop_job(name)
-        except (RuntimeError, OSError) as error:
+        except Exception as error:  # The host may be gone, or refuse; what the run itself failed of must be told.
             sys.stderr.write(f"host {self._host.name} was not told to stop {', '.join(live)}: {error}\n")
         for thread in live.values():
             thread.join(Stopping.GRACE_SECONDS + 30)
@@ -101,9 +103,11 @@ class RayExecutor:
     def _work(self, job: Job, device: Device, future: "Future[Answer]") -> None:
         try:
             answer = self._answer(job, device)
+        except (ValueError, MirrorError, LostHostError) as error:
+            answer = Answer(error=str(error))
         except Exception as error:  # Whatever it is, whoever waits for the answer must get one.
             traceback.print_exc()
-            answer = Answer(error=explain(error, job.store) if isinstance(error, ValueError) else str(error))
+            answer = Answer(error=explain(error, job.store))
         if answer.error is not None and not self._is_ending:
             record_failure(job, answer.error)
         with self._guard:
@@ -239,6 +243,7 @@ class RayExecutor:
     def _client(self) -> "JobSubmissionClient":
         from ray.job_submission import JobSubmissionClient
 
+        logging.getLogger("ray").setLevel(logging.WARNING)  # It tells of every package that it sends.
         headers = {"Authorization": f"Bearer {self._host.token}"} if self._host.token else {}
         return JobSubmissionClient(self._host.address.rstrip("/"), headers=headers)
 
