@@ -354,10 +354,10 @@ def _started(state: Path, job_id: str) -> jobs.Job | None:
 
 
 def _with_state(show: Show, told: Told, started: jobs.Job | None) -> Run:
-    asked = started is not None and bool(started.stopped_by)
-    if told.ended is None and is_alive(told):
-        return Run(told, "running", told.stopped or asked, "", started)
-    if told.stopped or asked:
+    ending = told.stopped or (started is not None and bool(started.stopped_by))
+    if is_alive(told) if told.ended is None else ending and _is_keeping(told, started):
+        return Run(told, "running", ending, "", started)
+    if ending:
         return Run(told, "stopped", False, "", started)
     failed = [job for job in told.jobs.values() if job.state == "failed"]
     if told.ended is None:
@@ -384,6 +384,11 @@ def is_alive(told: Told) -> bool:
         return False
     except psutil.AccessDenied:  # Somebody else's: it is there, more is not to be known.
         return True
+
+
+def _is_keeping(told: Told, started: jobs.Job | None) -> bool:
+    """Whether the process of a run that told its end goes on: it waits for its workers, which keep a checkpoint."""
+    return (started is not None and started.state == "running") or (is_here(told) and is_alive(told))
 
 
 def _last_words(show: Show, told: Told, started: jobs.Job | None) -> str:

@@ -56,7 +56,8 @@ def _process(run: Run) -> Light:
     if not runs.is_here(told):
         return Light("Process", "warn", "not seen from here", f"{told.pid} on {told.host}")
     if run.is_ending:
-        return Light("Process", "warn", "is ending", f"{told.pid} keeps what it has first")
+        kept = "its checkpoint" if run.trainings else "what it has"
+        return Light("Process", "warn", "stopping", f"keeping {kept}, {told.pid} on this machine")
     return Light("Process", "good", "alive", f"{told.pid} on this machine")
 
 

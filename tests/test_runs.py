@@ -193,6 +193,31 @@ def test_a_number_that_another_process_has_now_is_not_the_run(show, trained):
     assert runs.find(show, folder.name).state == "died"
 
 
+def test_a_cancelled_run_is_stopping_until_its_process_has_kept_what_it_has(show, trained, sleeper):
+    folder = trained.training(
+        "20261101T100000-aaaaaa", began=time.time(), steps=9, upto=4, ended=False, pid=sleeper.pid, samples=False
+    )
+    events = Events(folder / "events.jsonl")
+    # As a run tells it: it is over for who schedules, while workers are still given their time to keep a checkpoint.
+    events.emit("stopped")
+    events.emit("finished", ran=0, fresh=0, failed=0, sampled=0)
+    run = runs.find(show, folder.name)
+    assert (run.state, run.is_ending, run.state_of(only(run))) == ("running", True, "running")
+    process = runs_lights.lights(show, run)[0]
+    assert (process.figure, process.detail.partition(",")[0]) == ("stopping", "keeping its checkpoint")
+    with pytest.raises(ValueError, match="still runs"):
+        runs_asks.resume(show, folder.name, by=ANNA)
+    sleeper.kill()
+    sleeper.wait(10)
+    run = runs.find(show, folder.name)
+    assert (run.state, run.is_ending, run.state_of(only(run))) == ("stopped", False, "stopped")
+
+
+def test_a_run_that_was_done_is_done_though_its_process_goes_on(show, trained, sleeper):
+    folder = trained.training("20261101T100000-aaaaaa", began=time.time(), steps=4, pid=sleeper.pid, samples=False)
+    assert runs.find(show, folder.name).state == "done"
+
+
 def test_a_run_of_another_machine_is_believed_as_long_as_it_is_heard_of(show, trained):
     def told(name, at):
         event = {"t": at, "event": "started", "pid": 1, "host": "far-away", "by": ANNA}

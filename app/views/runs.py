@@ -39,6 +39,11 @@ def open_run(run_id: str) -> None:
     st.query_params["run"] = run_id
 
 
+def choose() -> None:
+    """From all runs to those that are compared."""
+    st.query_params["compare"] = "choose"
+
+
 def follow() -> None:
     """All that changes while one watches; runs again by itself."""
     show = shell.show()
@@ -88,9 +93,10 @@ def listed(show: Show) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{marks.count(total, 'run')}**", width="content")
         page_ = st.pagination(-(-total // PAGE), key="runs-page") if total > PAGE else 1
-        if st.button("Compare trainings", icon=":material/compare_arrows:", type="tertiary", key="compare"):
-            st.query_params["compare"] = "choose"
-            st.rerun()
+        # A callback: what a button returns is lost where this is drawn anew before it comes to the button.
+        st.button(
+            "Compare trainings", icon=":material/compare_arrows:", type="tertiary", key="compare", on_click=choose
+        )  # fmt: skip
     found, _ = runs.listed(show, PAGE, (page_ - 1) * PAGE)
 
     def opened(run_id: str) -> None:

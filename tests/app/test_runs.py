@@ -14,7 +14,7 @@ from app import media
 from app.runs import acting, charts, compare, pictures, samples
 from benchmarks.trained import LTX2, Trained
 from pipeline import runs, runs_asks
-from pipeline.engine.events import Reader
+from pipeline.engine.events import Events, Reader
 from pipeline.engine.run import REQUESTS
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,9 @@ def test_runs_are_counted_and_paged(page, trained):
         trained.run(f"20261101T10{number:04}-aaaaaa", [{"t": NOW + number, "event": "started", "pid": GONE}])
     app = page(trained.show.folder)
     assert "**30 runs**" in words(app)
-    assert "Compare trainings" in labels(app)
+    button(app, "Compare trainings").click().run()
+    assert not app.exception
+    assert [each.label for each in app.multiselect] == ["Trainings"]
 
 
 def test_a_training_that_runs_can_be_asked_by_whom_said_who_they_are(page, going):
@@ -116,6 +118,15 @@ def test_a_run_that_died_says_so_with_its_last_words_and_offers_to_go_on(page, t
     assert "compiled 48 blocks in 41 s" in words(app)
     assert "Resume …" in labels(app)
     assert "Cancel" not in labels(app)
+
+
+def test_a_run_that_keeps_its_checkpoint_cannot_be_gone_on_with_yet(page, going):
+    events = Events(going.show.state / "runs" / RUN / "events.jsonl")
+    events.emit("stopped")
+    events.emit("finished", ran=0, fresh=0, failed=0, sampled=0)
+    app = page(going.show.folder, run=RUN)
+    assert button(app, "Cancelling").disabled
+    assert not any(label.startswith("Resume") for label in labels(app))
 
 
 def test_going_on_is_told_before_it_is_done(page, trained, monkeypatch):
