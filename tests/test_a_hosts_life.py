@@ -21,6 +21,8 @@ from pipeline import host_files
 from scripts import setup
 
 ROOT = Path(__file__).parents[1]
+# What runs in a shell's background ignores Ctrl-C, and so does all that it starts.
+HEARS = ("env", "--default-signal=INT")
 DAILIES = (sys.executable, "-m", "pipeline", "host")
 SPACE = ("unshare", "--pid", "--net", "--mount", "--fork", "--kill-child", "--mount-proc")
 # A new network namespace's loopback is down; an ioctl brings it up without a package for it.
@@ -96,7 +98,7 @@ def show(server, tmp_path):
     # The way there is the one that was written, only that it starts in the machine's network; the key is the test's.
     text = text.replace('"bash -c', f'"{" ".join(net)} bash -c')
     cluster.write_text(text.replace("ssh_user: root", f"ssh_user: root\n    ssh_private_key: {folder / 'user'}"))
-    return address, dailies, lambda *words: subprocess.Popen((*DAILIES, *words), env=environment)
+    return address, dailies, lambda *words: subprocess.Popen((*HEARS, *DAILIES, *words), env=environment)
 
 
 @pytest.mark.timeout(400)

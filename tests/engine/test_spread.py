@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -16,6 +18,11 @@ from pipeline.engine.records import Record
 from pipeline.engine.spread import TRIES, Member, _Batches, over_cluster
 from pipeline.engine.store import Store
 from tests import ray_head
+
+ALONE = "DAILIES_TESTS_ALONE"
+in_a_process_of_its_own = pytest.mark.skipif(
+    ALONE not in os.environ, reason="Ray reads its token once a process: run by test_items_over_a_real_cluster"
+)
 
 
 class Made(Record):
@@ -80,6 +87,15 @@ def root(tmp_path):
     return tmp_path
 
 
+@pytest.mark.skipif(ALONE in os.environ, reason="is what runs these")
+def test_items_over_a_real_cluster():
+    command = (sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", __file__)
+    done = subprocess.run(command, env={**os.environ, ALONE: "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout
+
+
+@in_a_process_of_its_own
 def test_an_item_whose_process_was_killed_is_made_by_another(cluster, root):
     for index in range(2):
         (root / f"kills-{index}").write_text("1")
@@ -89,6 +105,7 @@ def test_an_item_whose_process_was_killed_is_made_by_another(cluster, root):
     assert memo(root).find(0) == Made(value=0)
 
 
+@in_a_process_of_its_own
 def test_an_item_that_kills_every_process_is_named(cluster, root):
     for index in range(2):
         (root / f"kills-{index}").write_text("9")
@@ -99,6 +116,7 @@ def test_an_item_that_kills_every_process_is_named(cluster, root):
         fill(root, spread, 2, wait=True)
 
 
+@in_a_process_of_its_own
 def test_what_a_step_raises_elsewhere_is_raised_as_itself(cluster, root):
     for index in range(2):
         (root / f"fails-{index}").touch()
