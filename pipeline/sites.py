@@ -65,12 +65,12 @@ def ray_host(show: Show, name: str) -> RayHost:
         )
     config = show.settings.ssh_config
 
-    def check() -> None:
-        state = host_state.ask(name, table)
-        if state.gpus_declared < 1:
+    def check(gpus: int) -> None:
+        there = host_state.ask(name, table).gpus_declared
+        if there < gpus:
             raise ValueError(
-                f"host {name} has no GPU that Ray knows: start Ray where one is (`nvidia-smi` shows it), or declare it"
-                " with `ray start --num-gpus`"
+                f"Ray knows {there:g} GPUs on host {name}, the job needs {gpus}: ask for fewer (`gpus` of the step), or"
+                " start Ray where they are (`nvidia-smi` shows them; `ray start --num-gpus` declares them)"
             )
 
     return RayHost(

@@ -54,10 +54,12 @@ class Head:
         command += [f"--temp-dir={self.folder}", "--object-store-memory=100000000", "--disable-usage-stats"]
         # What the tests' own session is told must not reach the jobs.
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTEST_"))}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         with (self.folder / "head.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,
-                env={**clean, **self.environ, **self.environment},
+                # Jobs run the host's `python`: here, the one that runs the tests.
+                env={**clean, "PATH": path, **self.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

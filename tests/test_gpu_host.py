@@ -1,9 +1,7 @@
 """`dailies run` with a GPU host: the bundled show's GPU steps run on a real Ray head, CPU steps here."""
 
 import json
-import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,9 +39,8 @@ def started(show):
 @pytest.mark.weights
 @pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning")  # Ray's client says it.
 def test_gpu_steps_run_there_cpu_steps_here_and_what_they_make_is_the_same(tmp_path, monkeypatch):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     (tmp_path / "mirror").mkdir()
-    with ray_head.ray_head(gpus=1, PATH=path) as head:
+    with ray_head.ray_head(gpus=1) as head:
         host = f'[hosts.gpu]\naddress = "{head.address}"\nfolder = "{tmp_path}/host"\n'
         show = copied(tmp_path / "there", host, f'mirror = "file://{tmp_path}/mirror"\n')
         monkeypatch.setenv("DAILIES_HOST_GPU_TOKEN", "wrong")

@@ -43,7 +43,8 @@ class RayHost:
     """A cluster and what is shared with it. `mirror` is the mirror's URL here, `mirror_there` as the host reaches it.
 
     `folder` is where each show has its own store there. `packages` are folders of Python packages that travel with a
-    job; heavy dependencies are on the host. `check` raises ValueError with the remedy where it cannot take a job.
+    job; heavy dependencies are on the host. `check` raises ValueError with the remedy where it cannot take a job that
+    needs so many GPUs: Ray would let it wait for ever.
     """
 
     name: str
@@ -55,7 +56,7 @@ class RayHost:
     packages: Sequence[Path]
     gpus: int = 1
     ssh_config: Path | None = None
-    check: Callable[[], None] = lambda: None
+    check: Callable[[int], None] = lambda gpus: None
 
 
 class LostHostError(ConnectionError):
@@ -118,7 +119,7 @@ class RayExecutor:
         mirror = Mirror(self._store, self._host.mirror, self._host.ssh_config)
         if job.limit is None and job.name in mirror.runs():
             return self._take(mirror, job.name, made=False)
-        self._host.check()
+        self._host.check(_gpus(job, device))
         client = self._client()
         identity = _identity(job)
         if (status := self._status(client, identity)) not in _LIVE:
@@ -145,13 +146,12 @@ class RayExecutor:
         mirror.write(asks_text(job.name), "")
         mirror.write(job_text(job.name), plain.model_dump_json())
         words = [job.name, self._host.mirror_there, f"{self._host.folder}/{job.show}", str(self._host.gpus)]
-        gpus = job.recipe["config"].get("gpus", 1) if device == "cuda" else 0
         submit = partial(
             client.submit_job,
             # Ray runs a line of a shell: `exec`, so that the word to stop reaches the job and nobody between.
             entrypoint="exec python -m pipeline.engine.remote " + " ".join(_quoted(word) for word in words),
             submission_id=_identity(job),
-            entrypoint_num_gpus=gpus,
+            entrypoint_num_gpus=_gpus(job, device),
             runtime_env={
                 "py_modules": [str(folder) for folder in self._host.packages],
                 "env_vars": {"PYTHONUNBUFFERED": "1", **({MODEL_SERVER_KEY: key} if key else {})},
@@ -207,12 +207,12 @@ class RayExecutor:
             rest, number = "", 0
             try:
                 async for chunk in client.tail_job_logs(identity):
+                    tries = 0  # It answers, if only with what was told before.
                     *lines, rest = (rest + chunk).split("\n")
                     for line in lines:
                         number += 1
                         if number > seen:
                             seen = number
-                            tries = 0
                             yield line + "\n"
                 if await asyncio.to_thread(self._status, client, identity) not in _LIVE:
                     if rest and number + 1 > seen:
@@ -256,6 +256,11 @@ class RayExecutor:
             if "404" in str(error) or "does not exist" in str(error):
                 return None
             raise
+
+
+def _gpus(job: Job, device: Device) -> int:
+    """One, or as many as a training's settings ask for."""
+    return int(job.recipe["config"].get("gpus", 1)) if device == "cuda" else 0
 
 
 def _identity(job: Job) -> str:

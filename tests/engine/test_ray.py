@@ -1,7 +1,6 @@
 """Jobs on a real Ray cluster, with a real mirror between its store and ours."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -24,9 +23,7 @@ PATIENCE_SECONDS = 90
 
 @pytest.fixture(scope="module")
 def head():
-    with ray_head.ray_head(
-        RAY_JOB_STOP_WAIT_TIME_S="80", PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    ) as started:
+    with ray_head.ray_head(RAY_JOB_STOP_WAIT_TIME_S="80") as started:
         yield started
 
 
