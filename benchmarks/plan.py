@@ -25,10 +25,10 @@ from typing import Any
 from unittest import mock
 
 from pipeline import dag
-from pipeline.engine import fingerprint, plan, run
+from pipeline.engine import fingerprint, plan, schedule
 from pipeline.engine.events import Events
 from pipeline.engine.plan import SHOW, Node, Plan
-from pipeline.engine.run import Report, Site
+from pipeline.engine.schedule import Report, Scheduler, Site
 from pipeline.engine.step import Device, Step
 from pipeline.engine.store import Run, Store
 from pipeline.engine.worker import Answer
@@ -41,6 +41,11 @@ OTHER_SECONDS = 40
 def seconds(node: Node) -> float:
     """Of a job: its step's, more or less by the episode."""
     return SECONDS.get(node[0], OTHER_SECONDS) * random.Random(str(node)).uniform(0.7, 1.3)
+
+
+def learned(node: Node) -> float:
+    """What past runs would tell of a job: its step's pace, and not how this one will scatter about it."""
+    return SECONDS.get(node[0], OTHER_SECONDS)
 
 
 class Clock:
@@ -138,8 +143,9 @@ def simulate(episodes: int, store: Store) -> tuple[float, float]:
     def job(node: Node, recipe: plan.Recipe, name: str) -> Any:
         return node, recipe, name
 
-    with mock.patch.object(run, "wait", clock.wait):
-        run._schedule(what, nodes, lambda step, device: [Site("here", clock, SLOTS)], job, Events(None), report)
+    here = [Site("here", clock, SLOTS)]
+    with mock.patch.object(schedule, "wait", clock.wait):
+        Scheduler(what, nodes, lambda step, device: here, job, Events(None), report, learned).run()
     assert len(report.ran) == len(nodes), report
     return clock.now, bound(true_plan(episodes, store), nodes)
 
