@@ -1,9 +1,9 @@
 """The lead's desk as pages use it: the same functions, done outside of the panel's process where the show is large."""
 
 from pipeline import desk, search
-from pipeline.elsewhere import asked, figures, waiting, warm
+from pipeline.elsewhere import asked, figures, suggestions, waiting, warm
 
-__all__ = ["figures", "waiting", "warm"]
+__all__ = ["figures", "suggestions", "waiting", "warm"]
 
 accept = asked(desk.accept)
 answered = asked(desk.answered)
@@ -18,6 +18,5 @@ refuse = asked(desk.refuse)
 replace = asked(desk.replace)
 send_back = asked(desk.send_back)
 speakers = asked(desk.speakers)
-suggestions = asked(desk.suggestions)
 undo = asked(desk.undo)
 write_glossary = asked(desk.write_glossary)

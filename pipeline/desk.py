@@ -5,18 +5,13 @@ a log that only ever grows, and part of a new snapshot; `dailies run` then makes
 push shows the reviewers what was settled.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from pipeline import indexes, standing
-from pipeline.review import desk, fixes, flags, glossary_lines
-from pipeline.review.accounts import age
+from pipeline import standing
+from pipeline.desk_offered import answered, bible_path, counted, flagged, glossary, suggested, suggestions, waiting
+from pipeline.review import desk, fixes, glossary_lines
 from pipeline.review.glossary_lines import Offer
-from pipeline.schemas.captions import ReviewDecision
 from pipeline.schemas.edits import BatchEdit, EditPlace
 from pipeline.schemas.story import UNKNOWN
 from pipeline.show import Show
@@ -24,60 +19,12 @@ from pipeline.standing import Edit, Group, Now, Place
 
 __all__ = [
     "Edit", "Group", "Offer", "Place", "accept", "answered", "change_speaker", "counted", "edits_made", "flagged",
-    "glossary", "preview_replace", "preview_speaker", "refuse", "replace", "send_back", "speakers", "suggestions",
-    "undo", "waiting", "write_glossary",
+    "glossary", "preview_replace", "preview_speaker", "refuse", "replace", "send_back", "speakers", "suggested",
+    "suggestions", "undo", "waiting", "write_glossary",
 ]  # fmt: skip
-
-FORMAT = 1
-"""Raise it when `waiting` would count something else of the same show."""
 
 
 # Fix once
-
-
-def suggestions(show: Show) -> list[Group]:
-    """What people settled in one place and may settle others with, the most places first."""
-    now = standing.now(show)
-    return [
-        Group(
-            id=group.id,
-            kind="speaker" if group.of[0] == "speaker" else "text",
-            heard="" if group.of[0] == "speaker" else group.heard,
-            value=now.names.get(group.value, group.value) if group.of[0] == "speaker" else group.value,
-            by=group.origin.by,
-            at=group.origin.at,
-            from_place=group.origin.key,
-            said=group.said,
-            places=now.places(group),
-        )
-        for group in now.groups
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How much the lead can settle here: places that an answer settles too, and lines for the bible."""
-
-    places: int
-    lines: int
-
-
-def waiting(show: Show) -> Waiting:
-    """The counts alone, kept on disk: a page that shows them reads no records. Raises ValueError as all here does."""
-
-    def count() -> Waiting:
-        return Waiting(sum(len(group.suggestions) for group in standing.now(show).groups), len(glossary(show)))
-
-    return indexes.kept(show.store, "waiting", _counted_from(show), Waiting, count)
-
-
-def counted(show: Show) -> Waiting | None:
-    """`waiting`, where it stands on disk. Raises ValueError as all here does."""
-    return indexes.there(show.store, "waiting", _counted_from(show), Waiting)
-
-
-def _counted_from(show: Show) -> list[Any]:
-    return [FORMAT, standing.stamp(show), _bible_path(show).read_text(encoding="utf-8")]
 
 
 def accept(show: Show, group_id: str, places: Collection[str] | None, by: str) -> Edit:
@@ -212,31 +159,7 @@ def send_back(show: Show, keys: Sequence[str], reason: str, by: str) -> Edit:
     return _made(show, BatchEdit(id="", what="send back", by=by, at=_moment(), places=places, reason=reason.strip()))
 
 
-# What to look at, and the bible
-
-
-def answered(show: Show) -> dict[str, str]:
-    """Who answered last, by the key of the task; these may be sent back."""
-    return {each.key: each.by for each in sorted(standing.now(show).decisions, key=age) if not each.skipped}
-
-
-def flagged(show: Show) -> dict[str, tuple[str, ...]]:
-    """The keys of tasks by why they may need a look: doubts, marks, notes, reviewers' flags, second looks."""
-    now = standing.now(show)
-    found: dict[str, list[str]] = {}
-    ours: dict[str, list[ReviewDecision]] = defaultdict(list)
-    for decision in now.decisions:
-        ours[decision.episode].append(decision)
-    for episode, machine in now.machines.items():
-        for why, key in flags.flagged(machine, ours[episode], now.standing[episode]):
-            found.setdefault(why, []).append(key)
-    return {why: tuple(dict.fromkeys(keys)) for why, keys in sorted(found.items())}
-
-
-def glossary(show: Show) -> list[Offer]:
-    """Lines for bible.toml: mishearings that people corrected in two places or more and that it does not list yet."""
-    text = _bible_path(show).read_text(encoding="utf-8")
-    return glossary_lines.offers(text, standing.now(show).decisions, show.edits(), name=show.file.bible)
+# The bible
 
 
 def write_glossary(show: Show, offer_id: str, by: str) -> Offer:
@@ -244,7 +167,7 @@ def write_glossary(show: Show, offer_id: str, by: str) -> Offer:
 
     Raises ValueError where it is not offered (any more), or the bible would not be valid with it.
     """
-    path = _bible_path(show)
+    path = bible_path(show)
     with show.store.lock("bible"):
         found = {offer.id: offer for offer in glossary(show)}
         if offer_id not in found:
@@ -254,13 +177,6 @@ def write_glossary(show: Show, offer_id: str, by: str) -> Offer:
     entry = BatchEdit(id="", what="glossary", by=by, at=_moment(), reason=f"{offer.heard} is {offer.right} misheard")
     show.add_edit(entry)
     return offer
-
-
-def _bible_path(show: Show) -> Path:
-    path = show.folder / show.file.bible
-    if not path.is_file():
-        raise ValueError(f"there is no file {show.file.bible!r}: `dailies init` has a first one")
-    return path
 
 
 def _made(show: Show, entry: BatchEdit) -> Edit:

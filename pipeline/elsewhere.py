@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
 from pipeline import desk, quality, search
-from pipeline.desk import Waiting
+from pipeline.desk_offered import Waiting
 from pipeline.quality import Quality
 from pipeline.settings import PROJECT
 from pipeline.show import Show, open_show
+from pipeline.standing import Group
 
 LARGE = 20
 """Episodes: beyond, what is read of them is held elsewhere. A hundred clips each take about 2 MiB and 40 ms."""
@@ -70,6 +71,15 @@ def waiting(show: Show) -> Waiting | None:
         return desk.waiting(show)
     warm(show)
     return None
+
+
+def suggestions(show: Show) -> list[Group]:
+    """`desk.suggestions`: read where they stand on disk; else worked out, of a large show in the second process."""
+    found = desk.suggested(show)
+    if found is None:
+        return asked(desk.suggestions)(show)
+    warm(show)  # For whoever accepts one of them.
+    return found
 
 
 def _counted(show: Show) -> Quality:

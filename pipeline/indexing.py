@@ -14,3 +14,4 @@ def build(show: Show) -> None:
     quality.figures(show)
     with suppress(ValueError):  # A show whose bible was never read has nothing to settle yet.
         desk.waiting(show)
+        desk.suggestions(show)

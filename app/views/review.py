@@ -46,7 +46,9 @@ def page() -> None:
         return
     shell.tell()
     try:
-        content(show, opened)
+        # Of a large show it is all read once, in a process beside this one.
+        with st.spinner("The review is being read."):
+            content(show, opened)
     except control.MENDABLE as error:
         shell.problem("This cannot be shown yet.", str(error))
 

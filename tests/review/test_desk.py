@@ -309,3 +309,11 @@ def test_on_a_real_label_studio_one_answer_settles_three_places(show, work, thre
     _, *others = tasks()
     assert [shown(task, "text") for task in others] == [["is cone? here"], ["see cone there"]]
     assert [shown(task, "q_a") for task in others] == [["Cohen"], ["Cohen"]]
+
+
+def test_what_is_offered_stands_on_disk_until_something_changes(settled):
+    assert desk.suggested(settled) is None
+    (group,) = desk.suggestions(settled)
+    assert desk.suggested(settled) == [group]
+    desk.accept(settled, group.id, None, "margaux@example.com")
+    assert desk.suggested(settled) is None
