@@ -81,19 +81,30 @@ def test_settled_on_disk_is_what_the_model_says(tmp_path):
     assert (about.step, len(lora)) == (3, 2 * 2 * 6 * 4)
 
 
-def go(root: Path, pause: float, **changed) -> None:
-    """In a process of its own."""
+SETTINGS = {"steps": 20, "checkpoint_every": 10, "caption_dropout": 0.5, "ema": 0.9, "lora_dropout": 0.1}
+
+
+def twenty_steps(root: Path, kind: str):
+    if kind == "wan21":
+        return tiny_wan21.training(root / "data", **SETTINGS)
+    return tiny.training(root / "data", first_frame=0.5, **SETTINGS)
+
+
+def go(root: Path, kind: str) -> None:
+    """In a process of its own, slowly enough to be ended."""
     torch.set_num_threads(1)
-    asked = tiny.training(root / "data", load=partial(tiny.slow, pause), **changed)
-    trained(root, asked)
+    asked = twenty_steps(root, kind)
+    learn(root, kind, replace(asked, load=partial(tiny.slow, 0.02, asked.load)))
 
 
-SETTINGS = {"steps": 20, "checkpoint_every": 10, "caption_dropout": 0.5, "first_frame": 0.5, "ema": 0.9}
-SETTINGS |= {"lora_dropout": 0.1}
+def learn(root: Path, kind: str, asked):
+    module = ltx2 if kind == "ltx2" else wan21
+    return module.train(asked, World(), tiny.hands(tiny.workspace(root), asked, kind=kind))
 
 
-def test_killed_at_any_moment_training_goes_on_to_the_same_weights(tmp_path):
-    process = multiprocessing.get_context("spawn").Process(target=go, args=(tmp_path / "killed", 0.02), kwargs=SETTINGS)
+@pytest.mark.parametrize("kind", ["ltx2", "wan21"])
+def test_killed_at_any_moment_training_goes_on_to_the_same_weights(kind, tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=go, args=(tmp_path / "killed", kind))
     (tmp_path / "killed").mkdir()
     process.start()
     deadline = time.monotonic() + 120
@@ -104,10 +115,10 @@ def test_killed_at_any_moment_training_goes_on_to_the_same_weights(tmp_path):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    asked = tiny.training(tmp_path / "killed" / "data", **SETTINGS)
+    asked = twenty_steps(tmp_path / "killed", kind)
     assert told(tmp_path / "killed", "resumed") == []
-    after = trained(tmp_path / "killed", asked)
-    whole = trained(tmp_path / "whole", asked)
+    after = learn(tmp_path / "killed", kind, asked)
+    whole = learn(tmp_path / "whole", kind, asked)
     (resumed,) = told(tmp_path / "killed", "resumed")
     assert resumed["at_step"] == 10
     assert [each.step for each in after.checkpoints] == [10, 20]

@@ -37,9 +37,9 @@ def transformer(dtype=torch.float32):
         return LTX2VideoTransformer3DModel(**FIELDS).to(dtype)
 
 
-def slow(seconds, dtype):
-    """One whose every step takes so long, in which it can be ended."""
-    model = transformer(dtype)
+def slow(seconds, load, dtype):
+    """What `load` gives, whose every step takes so long, in which it can be ended."""
+    model = load(dtype)
     model.register_forward_pre_hook(lambda *_: time.sleep(seconds))
     return model
 
