@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pipeline
@@ -9,6 +10,7 @@ from pipeline import host_state, places
 from pipeline.engine.ray import RayExecutor, RayHost
 from pipeline.engine.run import LocalExecutor, Site, Sites
 from pipeline.engine.step import Device
+from pipeline.places import HostTable
 from pipeline.show import Show
 
 _AHEAD = 2
@@ -64,15 +66,6 @@ def ray_host(show: Show, name: str) -> RayHost:
             " e.g. sftp://user@host/~/dailies-mirror, s3://bucket/folder or file:///shared/folder"
         )
     config = show.settings.ssh_config
-
-    def check(gpus: int) -> None:
-        there = host_state.ask(name, table).gpus_declared
-        if there < gpus:
-            raise ValueError(
-                f"Ray knows {there:g} GPUs on host {name}, the job needs {gpus}: ask for fewer (`gpus` of the step), or"
-                " start Ray where they are (`nvidia-smi` shows them; `ray start --num-gpus` declares them)"
-            )
-
     return RayHost(
         name=name,
         address=table.address,
@@ -83,5 +76,16 @@ def ray_host(show: Show, name: str) -> RayHost:
         packages=[Path(pipeline.__file__).parent],
         gpus=table.gpus,
         ssh_config=show.folder / config if config else None,
-        check=check,
+        check=partial(refuse_too_few, name, table),
     )
+
+
+def refuse_too_few(name: str, table: HostTable, gpus: int) -> None:
+    """Raise ValueError where the host does not answer, or has no `gpus` GPUs."""
+    there = host_state.ask(name, table).gpus_declared
+    if there < gpus:
+        fewer = "ask for fewer (`gpus` of the step), or " if gpus > 1 else ""
+        raise ValueError(
+            f"Ray knows {there:g} GPUs on host {name}, the job needs {gpus}: {fewer}start Ray where they are"
+            " (`nvidia-smi` shows them; `ray start --num-gpus` declares them)"
+        )

@@ -74,15 +74,16 @@ class Head:
     def _answers(self) -> bool:
         """Whether it takes jobs, and its dashboard tells of its machine and of what that has."""
         try:
-            self._ask("/api/jobs/")
-            nodes = self._ask("/nodes?view=summary")["data"]["summary"]
-            status = self._ask("/api/cluster_status")["data"].get("clusterStatus") or {}
+            self.ask("/api/jobs/")
+            nodes = self.ask("/nodes?view=summary")["data"]["summary"]
+            status = self.ask("/api/cluster_status")["data"].get("clusterStatus") or {}
             usage = (status.get("loadMetricsReport") or {}).get("usage") or {}
             return any(node["raylet"].get("state") == "ALIVE" for node in nodes) and "CPU" in usage
         except (urllib.error.URLError, OSError):
             return False
 
-    def _ask(self, path: str):
+    def ask(self, path: str):
+        """What its dashboard answers, JSON."""
         request = urllib.request.Request(f"{self.address}{path}", headers={"Authorization": f"Bearer {self.token}"})
         with urllib.request.urlopen(request, timeout=5) as answer:
             return json.load(answer)

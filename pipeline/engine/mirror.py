@@ -3,7 +3,7 @@
 objects/ab/cdef...     bytes, named by their own digest, as in the store
 runs/<name>.json       a finished run, and the sizes of all objects that its output names
 state/unreached.json   what the last `gc` found that no run reaches, and when: deleted once it is old
-state/job-<name>.json  a job that a host is to run; beside it `asks-<name>`: what people asked of it meanwhile
+state/job-<id>.json    a job that a host is to run; beside it `asks-<id>`: what people asked of it meanwhile
 state/generation       a word that changes whenever something was deleted; who remembers it need not list what is there
 
 Objects are named by content, so a push sends only what is missing, a broken transfer is simply done again, and writers
@@ -60,7 +60,7 @@ class Mirror:
     _transport: Transport = field(init=False)
 
     def __post_init__(self) -> None:
-        self._transport = transport(self.url, self.ssh_config, self._writer())
+        self._transport = transport(self.url, self.ssh_config, self.store.identity())
 
     # Towards the mirror
 
@@ -226,12 +226,6 @@ class Mirror:
 
     def _id(self) -> str:
         return fingerprint.of_value("mirror", self.url)[:16]
-
-    def _writer(self) -> str:
-        """A name of this store that no other has."""
-        path = self.store.root / "mirrors" / "writer"
-        self.store.publish(path, uuid.uuid4().hex[:12].encode())
-        return path.read_text()
 
     def read(self, name: str) -> str:
         """A small text (`state/...`) that is there; "" where there is none."""

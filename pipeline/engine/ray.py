@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.engine import upkeep
+from pipeline.engine.fingerprint import Digest
 from pipeline.engine.mirror import Mirror
 from pipeline.engine.remote import ANSWER, EVENT, ITEM, MARK, MODEL_SERVER_KEY, asks_text, job_text
 from pipeline.engine.step import Device
@@ -97,7 +98,7 @@ class RayExecutor:
         future: Future[Answer] = Future()
         thread = threading.Thread(target=self._work, args=(job, device, future), name=job.name, daemon=True)
         with self._guard:
-            self._live[_identity(job)] = thread
+            self._live[self._identity(job)] = thread
         thread.start()
         return future
 
@@ -112,7 +113,7 @@ class RayExecutor:
         if answer.error is not None and not self._is_ending:
             record_failure(job, answer.error)
         with self._guard:
-            self._live.pop(_identity(job), None)
+            self._live.pop(self._identity(job), None)
         future.set_result(answer)
 
     def _answer(self, job: Job, device: Device) -> Answer:
@@ -121,8 +122,10 @@ class RayExecutor:
             return self._take(mirror, job.name, made=False)
         self._host.check(_gpus(job, device))
         client = self._client()
-        identity = _identity(job)
+        identity = self._identity(job)
         if (status := self._status(client, identity)) not in _LIVE:
+            if job.limit is None and status == "SUCCEEDED" and job.name in mirror.runs():  # Just now, that is.
+                return self._take(mirror, job.name, made=True)
             if status is not None:
                 client.delete_job(identity)  # It ended without its run being there: its name is free for another try.
             self._send(mirror, client, job, device)
@@ -140,17 +143,18 @@ class RayExecutor:
         reads = {digest for digest in upkeep.read_by(self._store, job.recipe) if self._store.knows(digest)}
         mirror.push([], reads)
         key = job.services.model_server_key
-        plain = job.model_copy(
-            update={"services": replace(job.services, folder=Path(), model_server_key=None), "mirror": None}
-        )
-        mirror.write(asks_text(job.name), "")
-        mirror.write(job_text(job.name), plain.model_dump_json())
-        words = [job.name, self._host.mirror_there, f"{self._host.folder}/{job.show}", str(self._host.gpus)]
+        identity = self._identity(job)
+        services = replace(job.services, folder=Path(), model_server_key=None)
+        plain = job.model_copy(update={"services": services, "mirror": None, "host": self._host.name})
+        mirror.write(asks_text(identity), "")
+        mirror.write(job_text(identity), plain.model_dump_json())
+        words = [identity, self._host.mirror_there, f"{self._host.folder}/{job.show}", str(self._host.gpus)]
         submit = partial(
             client.submit_job,
-            # Ray runs a line of a shell: `exec`, so that the word to stop reaches the job and nobody between.
-            entrypoint="exec python -m pipeline.engine.remote " + " ".join(_quoted(word) for word in words),
-            submission_id=_identity(job),
+            # A line of a shell: `exec`, so that the word to stop reaches the job and nobody between; `cd`, as Ray runs
+            # it where it was itself started, and a `pipeline` that lies there would go before the one that is sent.
+            entrypoint="cd / && exec python -m pipeline.engine.remote " + " ".join(_quoted(word) for word in words),
+            submission_id=identity,
             entrypoint_num_gpus=_gpus(job, device),
             runtime_env={
                 "py_modules": [str(folder) for folder in self._host.packages],
@@ -172,7 +176,7 @@ class RayExecutor:
         items: list[Path] = []
         answer: Answer | None = None
         try:
-            async for line in self._lines(client, _identity(job)):
+            async for line in self._lines(client, self._identity(job)):
                 if not line.startswith(MARK):
                     _append(job.log, line)
                     continue
@@ -180,7 +184,7 @@ class RayExecutor:
                 if kind == EVENT:
                     _append(job.events, content + "\n")
                 elif kind == ITEM:
-                    items.append(_kept_item(job, *json.loads(content)))
+                    items.append(self._kept_item(job, *json.loads(content)))
                 elif kind == ANSWER:
                     answer = Answer.model_validate_json(content)
         finally:
@@ -189,7 +193,7 @@ class RayExecutor:
             if answer.sample is not None:
                 return Answer(sample=Sample(items=tuple(items), total=answer.sample.total))
             return answer
-        info = await asyncio.to_thread(client.get_job_info, _identity(job))
+        info = await asyncio.to_thread(client.get_job_info, self._identity(job))
         if self._is_ending or info.status == "STOPPED":
             return Answer(
                 error=f"stopped as was asked; its finished items are kept on host {self._host.name}, run again to go on"
@@ -237,8 +241,25 @@ class RayExecutor:
         while True:
             await asyncio.sleep(_ASK_SECONDS)
             if job.requests.exists() and (asked := job.requests.read_bytes()[begin:]) != sent:
-                await asyncio.to_thread(mirror.write, asks_text(job.name), asked.decode())
+                await asyncio.to_thread(mirror.write, asks_text(self._identity(job)), asked.decode())
                 sent = asked
+
+    def _identity(self, job: Job) -> str:
+        """The job's name with Ray: the run's and the store's, for another show may be called the same. A job that
+        makes only its first items is another one.
+        """
+        name = f"{job.name}-{self._store.identity()}"
+        return name if job.limit is None else f"{name}-first-{job.limit}"
+
+    def _kept_item(self, job: Job, name: str, content: str, sizes: dict[Digest, int]) -> Path:
+        """An item of a sample, beside the run's events, as they are here; its files come when they are opened."""
+        assert job.events is not None
+        self._store.await_objects(sizes)
+        folder = job.events.parent / f"{job.step}-{job.unit}-sample"
+        folder.mkdir(exist_ok=True)
+        path = folder / Path(name).name
+        path.write_text(content)
+        return path
 
     def _client(self) -> "JobSubmissionClient":
         from ray.job_submission import JobSubmissionClient
@@ -263,11 +284,6 @@ def _gpus(job: Job, device: Device) -> int:
     return int(job.recipe["config"].get("gpus", 1)) if device == "cuda" else 0
 
 
-def _identity(job: Job) -> str:
-    """The job's name with Ray: the run's. A job that makes only its first items is another one."""
-    return job.name if job.limit is None else f"{job.name}-first-{job.limit}"
-
-
 def _quoted(word: str) -> str:
     """For the host's shell, which is to find its home in `~/`."""
     return "~/" + shlex.quote(word[2:]) if word.startswith("~/") and len(word) > 2 else shlex.quote(word)
@@ -280,13 +296,3 @@ def _append(path: Path | None, text: str) -> None:
             os.write(descriptor, text.encode())
         finally:
             os.close(descriptor)
-
-
-def _kept_item(job: Job, name: str, content: str) -> Path:
-    """An item of a sample, beside the run's events, as they are here."""
-    assert job.events is not None
-    folder = job.events.parent / f"{job.step}-{job.unit}-sample"
-    folder.mkdir(exist_ok=True)
-    path = folder / Path(name).name
-    path.write_text(content)
-    return path

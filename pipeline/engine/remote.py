@@ -1,4 +1,4 @@
-"""The host's half of a job: `python -m pipeline.engine.remote RUN MIRROR FOLDER GPUS`, started there by Ray.
+"""The host's half of a job: `python -m pipeline.engine.remote JOB MIRROR FOLDER GPUS`, started there by Ray.
 
 The job is a text in the mirror; what it reads comes from the mirror, what it makes goes there. The host has a store of
 its own in FOLDER, so that a job that died goes on at its item. Events and the answer are lines on stdout that begin
@@ -12,22 +12,23 @@ import platform
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine import code, fingerprint, worker
+from pipeline.engine import code, fingerprint, upkeep, worker
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.mirror import Mirror
 from pipeline.engine.records import files_of
-from pipeline.engine.spread import over_cluster
+from pipeline.engine.spread import ClusterError, over_cluster
 from pipeline.engine.step import Step
 from pipeline.engine.store import Store
 from pipeline.engine.transport import MirrorError
 from pipeline.engine.work import Models, Stopping
-from pipeline.engine.worker import Answer, Job
+from pipeline.engine.worker import Answer, Job, Sample
 
 MARK = "\x1edailies "
 EVENT, ITEM, ANSWER = "e", "i", "a"
@@ -101,8 +102,11 @@ def run(job: Job, mirror: Mirror, stopping: Stopping, gpus: int = 1) -> Answer:
             models.close()
         if answer.run is not None:
             mirror.push([answer.run])
-    except (ValueError, OSError, MirrorError) as error:
-        return Answer(error=worker.explain(error, job.store))
+    except (MirrorError, ClusterError) as error:
+        return Answer(error=f"on host {job.host}: {error}")
+    except Exception as error:  # Whoever waits for the answer must get one, with its cause.
+        traceback.print_exc()
+        return Answer(error=worker.explain(error, job.store, job.host))
     return answer
 
 
@@ -132,26 +136,54 @@ def _telling(events: Path, write: Any) -> Iterator[None]:
         thread.join()
 
 
-def _listen(job: Job, mirror: Mirror, stopping: Stopping, done: threading.Event) -> None:
+@contextmanager
+def _hearing(job: Job, name: str, mirror: Mirror, stopping: Stopping) -> Iterator[None]:
     """Bring what people ask of a job that listens: one that keeps its state is a training, others are not asked."""
-    assert job.requests is not None
-    while not done.wait(_ASK_SECONDS):
-        if stopping.is_graceful:
-            asked = mirror.read(asks_text(job.name)).encode()
-            known = job.requests.stat().st_size
-            with job.requests.open("ab") as stream:
-                stream.write(asked[known:])
+    done = threading.Event()
+
+    def follow() -> None:
+        assert job.requests is not None
+        while not done.wait(_ASK_SECONDS):
+            if stopping.is_graceful:
+                asked = mirror.read(asks_text(name)).encode()
+                known = job.requests.stat().st_size
+                with job.requests.open("ab") as stream:
+                    stream.write(asked[known:])
+
+    threading.Thread(target=follow, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
-def main() -> None:
-    """Read the job, run it, and tell the answer as the last line."""
-    name, url, folder, gpus = sys.argv[1:]
-    root = Path(folder).expanduser()
+def received(name: str, mirror: Mirror, url: str, root: Path) -> Job:
+    """The job of this name as it runs here, with a folder of its own. Raises ValueError where it cannot be read."""
+    text = mirror.read(job_text(name))
+    if not text:
+        raise ValueError(f"the mirror {url} has no job {name}: is it the show's mirror, as this host reaches it?")
+    told_job = json.loads(text)
+    told_job["services"]["model_server_key"] = os.environ.get(MODEL_SERVER_KEY) or None
     state = root / "jobs" / name
     state.mkdir(parents=True, exist_ok=True)
-    (state / "events.jsonl").unlink(missing_ok=True)
-    (state / "requests.jsonl").write_bytes(b"")
-    store, stopping = Store(root / "store"), Stopping()
+    events, requests = state / "events.jsonl", state / "requests.jsonl"
+    events.unlink(missing_ok=True)
+    requests.write_bytes(b"")
+    there = {"store": mirror.store.root, "cache": root / "cache", "events": events, "log": None, "requests": requests}
+    return Job.model_validate(told_job).model_copy(update={**there, "mirror": (url, None)})
+
+
+def sample_lines(mirror: Mirror, sample: Sample) -> Iterator[str]:
+    """Its items, one a line, with the bytes of the files that they name; those go to the mirror first."""
+    for path in sample.items:
+        content = path.read_text()
+        files = {digest for digest in upkeep.digests_in(json.loads(content)) if mirror.store.knows(digest)}
+        mirror.push([], files)
+        yield told(ITEM, json.dumps([path.name, content, {digest: mirror.store.size(digest) for digest in files}]))
+
+
+def _ends_when_told(stopping: Stopping) -> None:
+    """A job that keeps its state ends soon, any other at once, with all that it started."""
 
     def end(*_: object) -> None:
         if not stopping.is_graceful:
@@ -160,30 +192,32 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
 
-    def write(line: str) -> None:
-        sys.stdout.write(line)
-        sys.stdout.flush()
 
+def _write(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Read the job, run it, and tell the answer as the last line."""
+    name, url, folder, gpus = sys.argv[1:]
+    root = Path.home() / Path(folder).expanduser()
+    stopping = Stopping()
+    _ends_when_told(stopping)
+    host = ""
     try:
-        mirror = Mirror(store, url)
-        told_job = json.loads(mirror.read(job_text(name)) or "{}")
-        told_job["services"]["model_server_key"] = os.environ.get(MODEL_SERVER_KEY) or None
-        there = {"store": store.root, "cache": root / "cache", "events": state / "events.jsonl", "log": None}
-        job = Job.model_validate(told_job).model_copy(
-            update={**there, "requests": state / "requests.jsonl", "mirror": (url, None)}
-        )
-    except (OSError, MirrorError, ValueError, KeyError) as error:
-        write(told(ANSWER, Answer(error=worker.explain(error, store.root)).model_dump_json()))
-        return
-    done = threading.Event()
-    listener = threading.Thread(target=_listen, args=(job, Mirror(store, url), stopping, done), daemon=True)
-    listener.start()
-    with _telling(state / "events.jsonl", write):
-        answer = run(job, mirror, stopping, int(gpus))
-    done.set()
-    for path in answer.sample.items if answer.sample else ():
-        write(told(ITEM, json.dumps([path.name, path.read_text()])))
-    write(told(ANSWER, answer.model_dump_json()))
+        mirror = Mirror(Store(root / "store"), url)
+        job = received(name, mirror, url, root)
+        host = job.host
+        assert job.events is not None
+        with _telling(job.events, _write), _hearing(job, name, mirror, stopping):
+            answer = run(job, mirror, stopping, int(gpus))
+        for line in sample_lines(mirror, answer.sample) if answer.sample else ():
+            _write(line)
+    except Exception as error:  # Whatever it is, whoever waits for the answer must get one.
+        traceback.print_exc()
+        answer = Answer(error=worker.explain(error, root / "store", host))
+    _write(told(ANSWER, answer.model_dump_json()))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ START_SECONDS = 300.0
 IDLE_SECONDS = 30.0
 """Members whose step does something else for so long (a training, say) give their GPUs back."""
 
+
+class ClusterError(ValueError):
+    """The cluster that a job runs on takes no members."""
+
+
 Call = tuple[str, tuple[Digest, ...]]
 """Which items are being made, and the names of those that a member is to make."""
 
@@ -293,7 +298,13 @@ def over_cluster(follow: Callable[[Member], None], most: int | None = None) -> I
 
     if not ray.is_initialized():
         ends = signal.getsignal(signal.SIGTERM)
-        ray.init(log_to_driver=True)
+        try:
+            ray.init(log_to_driver=True)
+        except Exception as error:  # Of many kinds, by what is wrong there.
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ClusterError(
+                f"Ray takes no processes of this job ({said}): is it up, and of this version?"
+            ) from error
         signal.signal(signal.SIGTERM, ends)  # Ray sets its own, and a job says itself how it ends.
     remote: Any = ray.remote
     resources: Any = ray.available_resources

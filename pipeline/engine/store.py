@@ -56,6 +56,12 @@ class Store:
         self.fetch: Callable[[Sequence[Digest]], object] | None = None
         """What brings objects from a mirror, where there is one."""
 
+    def identity(self) -> str:
+        """A name of this store that no other has, also not that of another show of the same name."""
+        path = self.root / "mirrors" / "writer"
+        self.publish(path, uuid.uuid4().hex[:12].encode())
+        return path.read_text()
+
     # Objects
 
     def put_file(self, source: Path, name: str | None = None, *, move: bool = False) -> File:

@@ -59,17 +59,24 @@ def _gc(store: Store, roots: frozenset[Digest], grace_seconds: float, dry: bool)
     old_memos = [path for path in (store.root / "memo").glob("*/*/*.json") if path.stat().st_mtime < young]
     old_memos = [path for path in old_memos if path.parent.name + path.stem not in memos]
     spared = set((store.root / "memo").glob("*/*/*.json")) - set(old_memos)
-    wanted |= {digest for path in spared for digest in _digests_in(json.loads(path.read_bytes()))}
+    wanted |= {digest for path in spared for digest in digests_in(json.loads(path.read_bytes()))}
     objects = [
         path
         for path in (store.root / "objects").glob("*/*")
         if path.parent.name + path.name not in wanted and path.stat().st_mtime < young
     ]
+    # That a mirror holds what nothing reaches, or what has come here since, need not be known any more.
+    markers = [
+        path
+        for path in (store.root / "elsewhere").glob("*/*")
+        if (digest := path.parent.name + path.name) not in wanted or store.object_path(Digest(digest)).exists()
+    ]
+    markers = [path for path in markers if path.stat().st_mtime < young]
     size = sum(path.stat().st_size for path in (*objects, *old_memos))
     if not dry:
         for path in runs:
             shutil.rmtree(path)
-        for path in (*objects, *old_memos, *(store.root / "locks").glob("run-*.lock")):
+        for path in (*objects, *old_memos, *markers, *(store.root / "locks").glob("run-*.lock")):
             path.unlink()
     return Freed(len(runs), len(objects), len(old_memos), size)
 
@@ -81,29 +88,29 @@ def reached(store: Store, run: Run) -> Iterator[Digest]:
 
 def read_by(store: Store, recipe: Recipe) -> Iterator[Digest]:
     """The records that a recipe reads, and every file that one of them names."""
-    yield from _with_files(store, _digests_in(recipe["inputs"]))
+    yield from _with_files(store, digests_in(recipe["inputs"]))
 
 
 def _with_files(store: Store, records: Iterable[Digest]) -> Iterator[Digest]:
     for digest in records:
         yield digest
         if (path := store.object_path(digest)).exists():
-            yield from _digests_in(json.loads(path.read_bytes()))
+            yield from digests_in(json.loads(path.read_bytes()))
 
 
 def inputs_of(run: Run) -> Iterator[Digest]:
     """The records that it read."""
-    return _digests_in(run.recipe["inputs"])
+    return digests_in(run.recipe["inputs"])
 
 
-def _digests_in(value: Any) -> Iterator[Digest]:
+def digests_in(value: Any) -> Iterator[Digest]:
     """Every string that has the form of a digest: reaching too much only keeps more."""
     if isinstance(value, dict):
         for item in value.values():
-            yield from _digests_in(item)
+            yield from digests_in(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _digests_in(item)
+            yield from digests_in(item)
     elif isinstance(value, str) and _DIGEST.fullmatch(value):
         yield Digest(value)
 

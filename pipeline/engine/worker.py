@@ -35,7 +35,8 @@ from pipeline.engine.work import Models, Services, StoppedError, Stopping, Works
 class Job(BaseModel):
     """All that a worker needs, as plain values: names and digests travel, code and models stay home.
 
-    `registry` is the module that holds STEPS; `memo_code` names the code in the memo, which an adoption keeps stable.
+    `registry` is the module that holds STEPS; `memo_code` names the code in the memo, which an adoption keeps stable;
+    `host` is where it runs, "" here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +56,7 @@ class Job(BaseModel):
     limit: int | None = None
     requests: Path | None = None
     mirror: tuple[str, Path | None] | None = None
+    host: str = ""
 
 
 class Sample(BaseModel):
@@ -163,14 +165,19 @@ def attempt(job: Job, models: Models, stopping: Stopping | None = None, spread: 
         return Answer(error=message)
     except Exception as error:
         traceback.print_exc()
-        message = explain(error, job.store)
+        message = explain(error, job.store, job.host)
         record_failure(job, message)
         return Answer(error=message)
 
 
-def explain(error: BaseException, store: Path) -> str:
+def explain(error: BaseException, store: Path, host: str = "") -> str:
     """One line for people: what is wrong and, where it is known, what to do."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if host:
+            return (
+                f"the disk of host {host} is full ({store}): free some space there (what is finished is in the mirror"
+                " too) and run again; finished items are kept"
+            )
         return f"the disk of {store} is full: free some space (`dailies store gc`) and run again; finished work is kept"
     lines = (str(error).strip() or "no message").splitlines()
     if isinstance(error, ValidationError) or not isinstance(error, ValueError):

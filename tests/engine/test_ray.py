@@ -1,18 +1,28 @@
 """Jobs on a real Ray cluster, with a real mirror between its store and ours."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
+from pipeline import sites
 from pipeline.engine import code
 from pipeline.engine.events import Events
+from pipeline.engine.mirror import Fetcher, Mirror
 from pipeline.engine.ray import RayExecutor, RayHost
+from pipeline.engine.records import File
+from pipeline.engine.remote import ANSWER, MARK, job_text
 from pipeline.engine.run import REQUESTS
 from pipeline.engine.store import Store
-from pipeline.engine.worker import Job
+from pipeline.engine.worker import Answer, Job
+from pipeline.places import HostTable
 from tests import ray_head
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning")  # Ray's client says it.
@@ -38,16 +48,17 @@ def host(head, tmp_path):
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(HERE)
-    from patient.steps import step1_wait
+    from patient.steps import step1_wait, step2_items
 
-    def make(name, **config):
-        settings = step1_wait.Config(**config).model_dump()
-        recipe = {"step": "step1-wait", "version": 1, "config": settings, "inputs": {}}
-        recipe["code"] = code.digests(sys.modules[step1_wait.__name__])
+    def make(name, limit=None, step=None, **config):
+        module = step2_items if step == "step2-items" else step1_wait
+        settings = module.Config(**config).model_dump()
+        recipe = {"step": step or "step1-wait", "version": 1, "config": settings, "inputs": {}}
+        recipe["code"] = code.digests(sys.modules[module.__name__])
         return Job(
-            registry="patient.dag", show="toy", step="step1-wait", unit="show", name=name, recipe=recipe,
+            registry="patient.dag", show="toy", step=recipe["step"], unit="show", name=name, recipe=recipe,
             memo_code="0" * 64, store=tmp_path / "store", cache=tmp_path / "cache", events=tmp_path / "events.jsonl",
-            log=tmp_path / "log", requests=tmp_path / REQUESTS,
+            log=tmp_path / "log", requests=tmp_path / REQUESTS, limit=limit,
         )  # fmt: skip
 
     return make
@@ -110,3 +121,102 @@ def test_other_code_there_is_refused_with_both_versions(host, make, tmp_path):
         answer = executor.submit(other, "cuda").result(PATIENCE_SECONDS)
     assert answer.error.startswith("host has version ")
     assert "patient/steps/step1_wait.py differs" in answer.error
+
+
+def submitted(head):
+    return [job["submission_id"] for job in head.ask("/api/jobs/") if "toy" in job["submission_id"]]
+
+
+def begun(folder, index):
+    path = folder / f"begun-{index}"
+    return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_an_item_whose_process_is_killed_is_made_by_another_and_the_job_finishes(host, make, tmp_path):
+    (tmp_path / "held").touch()
+    job = make("0d-toy-step2-items-1", step="step2-items", at=str(tmp_path), count=4)
+    with RayExecutor(host, Store(tmp_path / "store")) as executor:
+        future = executor.submit(job, "cuda")
+        # The job's own process and one member, an item in the hands of each.
+        until(lambda: len([i for i in range(4) if begun(tmp_path, i)]) == 2 or future.done())
+        hands = {begun(tmp_path, i)[0]: i for i in range(4) if begun(tmp_path, i)}
+        [member] = [pid for pid in hands if "ray::" in psutil.Process(pid).cmdline()[0]]
+        os.kill(member, signal.SIGKILL)
+        (tmp_path / "held").unlink()
+        answer = future.result(PATIENCE_SECONDS)
+    assert answer.error is None
+    assert answer.made
+    counts = [len(begun(tmp_path, i)) for i in range(4)]
+    assert counts == [2 if i == hands[member] else 1 for i in range(4)]
+    assert {pid for i in range(4) for pid in begun(tmp_path, i)} > set(hands), "another process took its place"
+
+
+def test_a_sample_of_spread_items_brings_the_files_that_they_name_and_leaves_the_rest_to_the_whole_job(
+    host, make, tmp_path
+):
+    store = Store(tmp_path / "store")
+    store.fetch = Fetcher(store, host.mirror, None)
+    with RayExecutor(host, store) as executor:
+        items = {"step": "step2-items", "at": str(tmp_path), "count": 5}
+        few = executor.submit(make("0e-toy-step2-items-1", limit=3, **items), "cuda").result(PATIENCE_SECONDS)
+        assert (few.error, few.sample.total) == (None, 5)
+        files = [File.model_validate(json.loads(path.read_text())["file"]) for path in few.sample.items]
+        assert [store.path_of(file).read_text() for file in files] == ["item 0", "item 1", "item 2"]
+        whole = executor.submit(make("0e-toy-step2-items-1", **items), "cuda").result(PATIENCE_SECONDS)
+    assert whole.error is None
+    assert [len(begun(tmp_path, index)) for index in range(5)] == [1] * 5
+
+
+def test_a_step_that_ends_as_it_is_told_ends_its_spread_too_and_keeps_all_items(host, make, tmp_path):
+    job = make("0f-toy-step2-items-1", step="step2-items", at=str(tmp_path), count=4, stops=True)
+    with RayExecutor(host, Store(tmp_path / "store")) as executor:
+        answer = executor.submit(job, "cuda").result(PATIENCE_SECONDS)
+    assert answer.error == "stopped as was asked"
+    assert len(list(Path(host.folder).glob("toy/store/memo/step2-items/*/*.json"))) == 4
+    until(lambda: not any(psutil.pid_exists(begun(tmp_path, index)[0]) for index in range(4)))
+
+
+def test_two_shows_of_one_name_do_not_take_each_others_jobs(host, head, make, tmp_path):
+    (tmp_path / "mirror2").mkdir()
+    other = replace(host, mirror=f"file://{tmp_path}/mirror2", mirror_there=f"file://{tmp_path}/mirror2")
+    job = make("0g-toy-step2-items-1", step="step2-items", at=str(tmp_path), count=1)
+    theirs = job.model_copy(update={"store": tmp_path / "theirs"})
+    (tmp_path / "held").touch()
+    before = set(submitted(head))
+    with RayExecutor(host, Store(job.store)) as ours, RayExecutor(other, Store(theirs.store)) as foreign:
+        first, second = ours.submit(job, "cuda"), foreign.submit(theirs, "cuda")
+        until(lambda: len(set(submitted(head)) - before) == 2)
+        (tmp_path / "held").unlink()
+        assert (first.result(PATIENCE_SECONDS).error, second.result(PATIENCE_SECONDS).error) == (None, None)
+    assert Store(job.store).find_run(job.name)
+    assert Store(theirs.store).find_run(job.name)
+
+
+def test_a_job_that_wants_more_gpus_than_ray_knows_is_refused(host, head, make, tmp_path):
+    table = HostTable(address=head.address, token=head.token)
+    few = replace(host, check=lambda gpus: sites.refuse_too_few("gpu", table, gpus))
+    job = make("0h-toy-step1-wait-1")
+    eight = job.model_copy(update={"recipe": {**job.recipe, "config": {**job.recipe["config"], "gpus": 8}}})
+    with RayExecutor(few, Store(tmp_path / "store")) as executor:
+        answer = executor.submit(eight, "cuda").result(PATIENCE_SECONDS)
+    assert answer.error.startswith("Ray knows 2 GPUs on host gpu, the job needs 8: ")
+    assert "\n" not in answer.error
+
+
+def test_a_cluster_that_takes_no_members_is_told_as_that(host, make, tmp_path):
+    """The host's half alone, where Ray does not answer the job itself."""
+    store = Store(tmp_path / "host" / "toy" / "store")
+    Mirror(store, host.mirror).push([])
+    job = make("0i-toy-step2-items-1", step="step2-items", at=str(tmp_path))
+    there = job.model_copy(update={"requests": None, "host": "gpu"})
+    Mirror(store, host.mirror).write(job_text("0i"), there.model_dump_json())
+    done = subprocess.run(
+        (sys.executable, "-m", "pipeline.engine.remote", "0i", host.mirror, str(tmp_path / "host" / "toy"), "2"),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE))),
+             "RAY_ADDRESS": "nowhere:0:0"},
+        capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
+    )  # fmt: skip
+    last = done.stdout.rstrip("\n").split("\n")[-1]  # MARK would split a line, too.
+    assert last.startswith(f"{MARK}{ANSWER}"), done.stdout + done.stderr
+    answer = Answer.model_validate_json(last.removeprefix(f"{MARK}{ANSWER}"))
+    assert answer.error.startswith("on host gpu: Ray takes no processes of this job (")

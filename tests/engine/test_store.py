@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pipeline.engine import plan
+from pipeline.engine import plan, upkeep
 from pipeline.engine.fingerprint import of_value
 from pipeline.engine.records import File, Record
 from pipeline.engine.store import Run, Store
@@ -118,3 +118,17 @@ def test_differences_name_the_leaves():
         ("c", 3, None),
         ("d", None, 4),
     ]
+
+
+def test_gc_forgets_what_only_a_mirror_holds_once_nothing_reaches_it_or_it_has_come(tmp_path):
+    store = Store(tmp_path)
+    held = store.put(Book(pages=()))
+    reached, stale = "a" * 64, "b" * 64
+    store.await_objects({reached: 1, stale: 2})
+    (tmp_path / "elsewhere" / held[:2]).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "elsewhere" / held[:2] / held[2:]).write_text("9")
+    upkeep.gc(store, roots=frozenset({reached, held}))
+    assert store.knows(stale), "what is young may belong to a run that was interrupted"
+    upkeep.gc(store, roots=frozenset({reached, held}), grace_seconds=-1)
+    assert (store.knows(reached), store.knows(stale), store.knows(held)) == (True, False, True)
+    assert [path.name for path in (tmp_path / "elsewhere").glob("*/*")] == [reached[2:]]
