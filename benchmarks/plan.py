@@ -43,11 +43,6 @@ def seconds(node: Node) -> float:
     return SECONDS.get(node[0], OTHER_SECONDS) * random.Random(str(node)).uniform(0.7, 1.3)
 
 
-def learned(node: Node) -> float:
-    """What past runs would tell of a job: its step's pace, and not how this one will scatter about it."""
-    return SECONDS.get(node[0], OTHER_SECONDS)
-
-
 class Clock:
     """An executor whose jobs end by a clock that goes as fast as they do."""
 
@@ -145,7 +140,7 @@ def simulate(episodes: int, store: Store) -> tuple[float, float]:
 
     here = [Site("here", clock, SLOTS)]
     with mock.patch.object(schedule, "wait", clock.wait):
-        Scheduler(what, nodes, lambda step, device: here, job, Events(None), report, learned).run()
+        Scheduler(what, nodes, lambda step, device: here, job, Events(None), report).run()
     assert len(report.ran) == len(nodes), report
     return clock.now, bound(true_plan(episodes, store), nodes)
 

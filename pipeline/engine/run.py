@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -41,14 +41,12 @@ def update(
     services: Services = NOWHERE,
     limits: Mapping[str, int] = MappingProxyType({}),
     asked: Mapping[str, object] = MappingProxyType({}),
-    takes: Callable[[Node], float] | None = None,
 ) -> Report:
     """Run those of `nodes` that are not fresh, and return what became of each.
 
     `nodes` come from `Plan.nodes`: all that a node needs stands before it. `sites` tells where they run. `runs` is this
     update's own folder: its `events.jsonl`, and the recipes and logs of its jobs. `limits` are steps of which only so
     many items are wanted, to look at. `asked` is told with the start: who wanted this.
-    `takes` tells how many seconds a job may take, as far as is known: what the longest way hangs on starts first.
     """
     with what.store.lock(IN_USE, shared=True):
         what.store.sweep()
@@ -58,7 +56,7 @@ def update(
         report = Report()
         try:
             job = partial(_job, what, registry, cache, runs, services, limits)
-            Scheduler(what, nodes, sites, job, events, report, takes).run()
+            Scheduler(what, nodes, sites, job, events, report).run()
         except KeyboardInterrupt:
             events.emit("stopped")
             raise

@@ -1,4 +1,4 @@
-"""Which job starts next: of all that are ready, the one with the longest way still to go after it."""
+"""Which job starts next: of all that are ready, the one with the most steps still to come after it."""
 
 import heapq
 from collections import defaultdict
@@ -45,21 +45,25 @@ class Report:
     sampled: list[tuple[Node, Sample]] = field(default_factory=list)
 
 
-def ranks(what: Plan, nodes: Sequence[Node], takes: Callable[[Node], float]) -> dict[Node, float]:
-    """Of each node the longest path from its start to the end, in the seconds that `takes` tells of a job."""
-    after: dict[Node, float] = {}
+def ranks(what: Plan, nodes: Sequence[Node]) -> dict[Node, int]:
+    """Of each node how many jobs stand one behind the other from it to the end, itself among them.
+
+    Counted by what steps usually take, the schedules that `benchmarks.plan` simulates were no shorter.
+    """
+    found: dict[Node, int] = {}
     for node in reversed(nodes):
-        rank = after.get(node, 0.0) + takes(node)
+        found[node] = rank = found.get(node, 0) + 1
         for need in what.needs(node):
-            after[need] = max(after.get(need, 0.0), rank)
-        after[node] = rank
-    return {node: after[node] for node in nodes}
+            found[need] = max(found.get(need, 0), rank)
+    return {node: found[node] for node in nodes}
 
 
 class Scheduler:
     """One update's jobs, each of which is looked at when something that it waits for is settled, and not before.
 
-    Equal ranks go in the order of `nodes`, so the same answers in the same order start the same jobs.
+    Of equal ranks, what more jobs wait for goes first: a step of the whole show that every episode's next one reads,
+    say, behind which other slots would stand empty. Then they go in the order of `nodes`, so the same answers in the
+    same order start the same jobs.
     """
 
     def __init__(
@@ -70,21 +74,20 @@ class Scheduler:
         job: Callable[[Node, plan.Recipe, str], Job],
         events: Events,
         report: Report,
-        takes: Callable[[Node], float] | None = None,
     ) -> None:
         self._what, self._sites, self._job, self._events, self._report = what, sites, job, events, report
         # Everything that is tried now may succeed; an episode that is not is no reason to wait.
         known, what.given_up = {*nodes, *what.outputs}, set()
         what.given_up = {need for node in nodes for need in what.needs(node) if need not in known}
-        rank = ranks(what, nodes, takes or (lambda node: 1.0))
-        self._order = {node: (-rank[node], index) for index, node in enumerate(nodes)}
         self._pending: dict[Node, set[Node]] = {}
         self._users: dict[Node, list[Node]] = defaultdict(list)
         for node in nodes:
             self._pending[node] = self._lacking(node)
             for need in what.could_need(node):
                 self._users[need].append(node)
-        self._ready: dict[str, list[tuple[float, int, Node, plan.Recipe, str]]] = defaultdict(list)
+        rank = ranks(what, nodes)
+        self._order = {node: (-rank[node], -len(self._users[node]), index) for index, node in enumerate(nodes)}
+        self._ready: dict[str, list[tuple[int, int, int, Node, plan.Recipe, str]]] = defaultdict(list)
         self._running: dict[Future[Answer], tuple[Node, Device, Site]] = {}
 
     def run(self) -> None:
@@ -93,7 +96,7 @@ class Scheduler:
                 self._look_at(node)
         while self._pending or self._running or any(self._ready.values()):
             self._start_all()
-            waiting = [*self._pending, *(entry[2] for heap in self._ready.values() for entry in heap)]
+            waiting = [*self._pending, *(entry[3] for heap in self._ready.values() for entry in heap)]
             assert self._running or not waiting, f"nothing can start, yet {waiting} are left"
             if self._running:
                 done, _ = wait(self._running, return_when=FIRST_COMPLETED)
@@ -152,9 +155,9 @@ class Scheduler:
                     self._look_at(user, lost=node)
 
     def _start_all(self) -> None:
-        """Start what is ready, the longest way first, as far as there are slots."""
+        """Start what is ready, in the order above, as far as there are slots."""
         full: set[str] = set()
-        while heads := [(heap[0][:2], step) for step, heap in self._ready.items() if heap and step not in full]:
+        while heads := [(heap[0][:3], step) for step, heap in self._ready.items() if heap and step not in full]:
             step = min(heads)[1]
             device = self._what.device(step)
             site = next((each for each in self._sites(step, device) if self._is_free(each, device)), None)

@@ -1,7 +1,5 @@
 """A card that is full all the same: what would fit is what the planner says of a smaller card."""
 
-from functools import partial
-
 import pytest
 import torch
 
@@ -18,7 +16,7 @@ def settled(speed: Speed):
 
 
 def refused(speed: Speed) -> str:
-    with pytest.raises(ValueError, match="memory is full") as found, fitting(settled(speed), speed, partial(settled)):
+    with pytest.raises(ValueError, match="memory is full") as found, fitting(settled(speed), speed, settled):
         raise torch.OutOfMemoryError("CUDA out of memory")
     return str(found.value)
 
