@@ -11,12 +11,13 @@ twice, against the card's own rate of bf16 products. The last line is JSON.
 """
 
 import argparse
+import collections
 import gc
 import json
 import statistics
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -24,7 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.card import matmul_rate, seconds
 from benchmarks.training_models import MODELS, Model, Size, build, flops, inputs, loss
-from pipeline.training import attention, blocks, lora, speed
+from pipeline.training import attention, blocks, graphs, lora, ltx2, speed
 from pipeline.training.speed import Adapters, Card, Setting, Shape, Speed
 
 RANK = 32
@@ -56,7 +57,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS))
     parser.add_argument("--shapes", nargs="+", help="WIDTHxHEIGHTxFRAMES")
-    parser.add_argument("--levers", nargs="+", default=list(LEVERS), help="also ours-int8, ours-SETTING=VALUE,...")
+    more = "also ours-int8, ours-SETTING=VALUE,...; with ,launched at its end: without CUDA graphs"
+    parser.add_argument("--levers", nargs="+", default=list(LEVERS), help=more)
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each")
     parser.add_argument("--cap-gb", type=float, help="act as if the card had no more than this")
     parser.add_argument("--correct", action="store_true")
@@ -108,10 +110,14 @@ def measured(name: str, size: Size, lever: str, device: str, rate: float, argume
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     ours = lever.startswith("ours")
     setting = settled(model, shape, lever, arguments.cap_gb) if ours else None
-    step = our_step(model, size, dtype, device, setting) if setting else plain_step(model, size, dtype, device, lever)
+    if setting:
+        step = our_step(model, size, dtype, device, setting, not lever.endswith("launched"))
+    else:
+        step = plain_step(model, size, dtype, device, lever)
     step()
     first = time.perf_counter() - begun
-    step()
+    for _ in range(3):  # Until the shape has its graph.
+        step()
     times = [seconds(step, device) for _ in range(arguments.steps)]
     if arguments.profile:
         profiled(step, f"{name} {size} {lever}")
@@ -133,7 +139,7 @@ def measured(name: str, size: Size, lever: str, device: str, rate: float, argume
 def settled(model: Model, shape: Shape, lever: str, cap_gb: float | None) -> Setting:
     """The planner's choice under the wishes in the lever's name: `ours-fp8`, `ours-base=int8,compile=off`."""
     wishes: dict[str, Any] = {}
-    for part in filter(None, lever.removeprefix("ours").removeprefix("-").split(",")):
+    for part in filter(None, lever.removeprefix("ours").removesuffix("launched").strip("-,").split(",")):
         key, _, value = part.partition("=")
         wishes.update({key: value} if value else {"base": part})
     if cap_gb and "max_memory_gb" not in wishes:
@@ -144,7 +150,9 @@ def settled(model: Model, shape: Shape, lever: str, cap_gb: float | None) -> Set
     return setting.model_copy(update=changes)
 
 
-def our_step(model: Model, size: Size, dtype: torch.dtype, device: str, setting: Setting) -> Callable[[], None]:
+def our_step(
+    model: Model, size: Size, dtype: torch.dtype, device: str, setting: Setting, use_graphs: bool
+) -> Callable[[], None]:
     if setting.base == "fp32":
         dtype = torch.float32
     transformer = build(model, dtype, device)
@@ -154,12 +162,29 @@ def our_step(model: Model, size: Size, dtype: torch.dtype, device: str, setting:
     print(f"  {setting.words} {words}", flush=True)
     optimizer = speed.optimizer(parameters, setting, 1e-4)
     given, wanted = inputs(model, size, dtype, device, per_token=False)
+    if model.kind == "ltx2":
+        shape = *size.latent("ltx2"), given["audio_num_frames"], given["fps"]
+        given |= ltx2.positions(transformer, 1, torch.device(device), shape)
+    tensors = {name: each for name, each in given.items() if isinstance(each, torch.Tensor)}
+
+    def work(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        lost = loss(transformer, {**given, **tensors}, wanted)
+        lost.backward()  # type: ignore[no-untyped-call]
+        return lost.detach()
+
+    is_graph = use_graphs and graphs.possible(
+        torch.device(device), compiled=setting.compile, processes=1, shapes=1, is_mixed=False
+    )
+    recorded = graphs.Graphs(parameters, print) if is_graph else None
 
     def step() -> None:
-        loss(transformer, given, wanted).backward()  # type: ignore[no-untyped-call]
+        if recorded:
+            recorded.run("step", tensors, work)
+        else:
+            work(tensors)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=recorded is None)
 
     return step
 
@@ -224,9 +249,28 @@ def profiled(step: Callable[[], None], title: str) -> None:
         each for each in seen.key_averages() if each.self_device_time_total > 0 and each.device_type.name == "CUDA"
     ]
     total = sum(each.self_device_time_total for each in kernels)
-    print(f"--- {title}: {total / 1000:.1f} ms of kernels", flush=True)
-    for each in sorted(kernels, key=lambda each: -each.self_device_time_total)[:22]:
+    print(f"--- {title}: {total / 1000:.1f} ms of {sum(each.count for each in kernels)} kernels", flush=True)
+    kinds: dict[str, float] = collections.defaultdict(float)
+    for each in kernels:
+        kinds[_kind(each.key)] += each.self_device_time_total / 1000
+    print("    " + ", ".join(f"{kind} {spent:.1f} ms" for kind, spent in sorted(kinds.items())), flush=True)
+    for each in sorted(kernels, key=lambda each: -each.self_device_time_total)[:40]:
         print(f"{each.self_device_time_total / 1000:9.2f} ms {each.count:6d} x  {each.key[:110]}", flush=True)
+
+
+def _kind(kernel: str) -> str:
+    """Which of the four parts of a step a kernel belongs to, by its name."""
+    for kind, marks in _KINDS.items():
+        if any(mark in kernel for mark in marks):
+            return kind
+    return "others"
+
+
+_KINDS = {
+    "attention": ("fmha", "flash", "sdpa", "cudnn_generated"),
+    "products": ("gemm", "nvjet", "cutlass", "xmma", "splitK"),
+    "elementwise": ("triton", "elementwise", "vectorized"),
+}
 
 
 # Correctness

@@ -3,15 +3,15 @@
 course = Course(...)
 for step in course.steps():
     for batch in course.batches(step):
-        course.backward(batch, losses of the model on batch.tensors)
+        course.backward(batch, losses)  # losses(model, batch), of each sample
     course.update(step)
 trained = course.trained
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from pipeline.engine.records import Record
 from pipeline.engine.work import StoppedError, Workspace
 from pipeline.schemas.training import Checkpoint, HoldoutLoss, Metric, Planned, Resumed, Sampled, Usage
-from pipeline.training import holdout, loading, lora, sharding
+from pipeline.training import graphs, holdout, loading, lora, sharding
 from pipeline.training.batches import Order
 from pipeline.training.checkpoints import Shelf, State
 from pipeline.training.processes import World
@@ -129,6 +129,7 @@ class Course:
         optimizer: Optimizer,
         is_mixed: bool = False,
         is_sharded: bool = False,
+        is_compiled: bool = False,
     ) -> None:
         self.config, self.task, self.world, self.hands = config, task, world, hands
         self.transformer, self.optimizer = transformer, optimizer
@@ -141,6 +142,14 @@ class Course:
         self.is_sharded = is_sharded
         joined = sharding.shard(transformer, world) if is_sharded else world.joined(transformer, is_mixed=is_mixed)
         self.model: nn.Module = joined
+        shapes = len(set(task.shapes))
+        self.graphs = (
+            graphs.Graphs(self.parameters, self.log)
+            if graphs.possible(
+                world.device, compiled=is_compiled, processes=world.size, shapes=shapes, is_mixed=is_mixed
+            )
+            else None
+        )
         self.stopping = hands.work.graceful() if hands else None
         self._batches: Iterator[tuple[int, Drawn]] = iter(())
         self._losses: list[tuple[Drawn, Tensor]] = []
@@ -187,10 +196,17 @@ class Course:
                 torch.manual_seed(seed_of(self.config.seed, "model", step, self.world.rank + number * self.world.size))
                 yield Drawn(drawn.samples, drawn.sigmas, tensors, drawn.shape, drawn.share)
 
-    def backward(self, batch: Drawn, losses_B: Tensor) -> None:
+    def backward(self, batch: Drawn, losses: Callable[[nn.Module, Drawn], Tensor]) -> None:
         """Each sample of a step weighs the same, whichever batch and process it is in."""
-        (losses_B.sum() * (batch.share * self.world.size)).backward()  # type: ignore[no-untyped-call]
-        self._losses.append((batch, losses_B.detach()))
+
+        def run(tensors: Mapping[str, Tensor]) -> Tensor:
+            losses_B = losses(self.model, replace(batch, tensors=dict(tensors)))
+            (losses_B.sum() * (batch.share * self.world.size)).backward()  # type: ignore[no-untyped-call]
+            return losses_B.detach()
+
+        kind = (batch.shape, batch.share)
+        losses_B = self.graphs.run(kind, batch.tensors, run) if self.graphs else run(batch.tensors)
+        self._losses.append((batch, losses_B))
 
     def update(self, step: int) -> None:
         config = self.config
@@ -200,7 +216,7 @@ class Course:
             sharding.average(self.parameters, self.world)
         norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=self.graphs is None)
         if self.state.average:
             self.state.average.update(step)
         reading = Reading(torch.cat([*(losses_B for _, losses_B in self._losses), norm.reshape(1).float()]))
@@ -321,6 +337,7 @@ class Course:
         if not self.task.held_out or self.world.told(known is not None):
             return
         found: list[tuple[str, float, Tensor]] = []
+        self._make_room()
         self.transformer.eval()
         with self._final():
             for asked in self._questions():
@@ -360,6 +377,8 @@ class Course:
         shelf = hands.shelf
         prompts = range(len(shelf.prompts))
         missing = [each for each in prompts if (step, each) not in self._failed and shelf.sampled(step, each) is None]
+        if missing:
+            self._make_room()
         for prompt in missing:
             self._end_if_asked(step)
             self.transformer.eval()
@@ -372,6 +391,11 @@ class Course:
             else:
                 hands.tell(shelf.sample(made))
         self.transformer.train()
+
+    def _make_room(self) -> None:
+        """On the device, for what is no training."""
+        if self.graphs:
+            self.graphs.release()
 
     def _end_if_asked(self, step: int) -> None:
         """While something long goes on that no checkpoint waits for."""

@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 WEIGHT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp8": 1.0, "fp8-storage": 1.0, "int8": 1.0}
 
 # In values of the block's width for each token. `KEPT` is by what is computed again; none has the inner layer of the
-# feed-forward on top, once for its activation's gradient and once more where a LoRA wants its output.
-KEPT_NONE = {"ltx2": 20.0, "wan21": 14.0}
-EAGER = 1.6  # So much more without the compiler, which computes cheap values again by itself.
+# feed-forward on top, and without the compiler once more where a LoRA wants its output. Counted on a small block.
+KEPT_NONE = {"ltx2": 15.0, "wan21": 11.0}
+EAGER = 2.1  # So much more without the compiler, which computes cheap values again by itself.
 KEPT_FULL = 1.0  # The block's input.
 MOMENT = 3.0  # Of one block's KEPT_NONE at once, while it is computed again or its gradients are made.
 WORKSPACE = 0.3e9  # Of the libraries, on a GPU only: cuBLAS's and cuDNN's.
@@ -95,7 +95,8 @@ class Model:
         # fp32 weights, gradients and two moments, the moments in 8 bits with a scale for each 256.
         lora = self.counted.lora * (16 if optimizer == "adamw" else 8 + 2 * (1 + 4 / 256))
         values = shape.batch * (shape.video_tokens * self.video + shape.audio_tokens * self.audio)
-        whole = KEPT_NONE[self.kind] * (1.0 if compiled else EAGER) + self.inner * (2 if self.is_inner_adapted else 1)
+        inners = 2 if self.is_inner_adapted and not compiled else 1
+        whole = KEPT_NONE[self.kind] * (1.0 if compiled else EAGER) + self.inner * inners
         recomputed = values * wide * KEPT_FULL + (self.attended(shape, wide) if kept == "selective" else 0)
         activations = count * recomputed + (self.blocks - count) * values * wide * whole
         return weights + lora + activations + values * wide * whole * MOMENT / 2 + (WORKSPACE if compiled else 0)

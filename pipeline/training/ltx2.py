@@ -92,13 +92,13 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
     course = Course(
         config, task, world, hands(setting, card) if hands else None,
         transformer=transformer, parameters=parameters, optimizer=optimizer,
-        is_mixed=task.is_mixed, is_sharded=setting.is_sharded,
+        is_mixed=task.is_mixed, is_sharded=setting.is_sharded, is_compiled=setting.compile,
     )  # fmt: skip
     course.log(found)
     with fitting(setting, config.speed, partial(settled, training, card)):
         for step in course.steps():
             for batch in course.batches(step):
-                course.backward(batch, task.losses(course.model, batch))
+                course.backward(batch, task.losses)
             course.update(step)
     return course.trained
 
@@ -149,6 +149,7 @@ class Objective:
         self.tokens = [clip.tokens + (clip.audio_steps if self.joint else 0) for clip in clips]
         self.is_mixed = self.joint and len({clip.audio is None for clip in clips}) > 1
         self._sigma = flow.sampler(config.sampler, config.shift)
+        self._known_positions: dict[tuple[int, torch.device, Shape], dict[str, Tensor]] = {}
 
     def shape(self, clip: Clip) -> Shape:
         """Without steps of sound, only the picture is trained on."""
@@ -219,6 +220,7 @@ class Objective:
         tensors = batch.tensors
         frames, height, width, audio_steps, fps = batch.shape
         joint = audio_steps > 0
+        steps = audio_steps if joint else 1
         sigma_B1, audio_sigma_B1 = tensors["sigma"][:, None], tensors["audio_sigma"][:, None]
         given_BT = tensors.get("given_T")
         sigma_BT = sigma_B1 if given_BT is None else sigma_B1 * (1 - given_BT)
@@ -235,13 +237,30 @@ class Objective:
             height=height,
             width=width,
             fps=fps,
-            audio_num_frames=audio_steps if joint else 1,
+            audio_num_frames=steps,
+            **self._positions(model, tensors["video"], (frames, height, width, steps, fps)),
             isolate_modalities=not joint,
             return_dict=False,
         )
         losses_B = flow.losses(video, tensors["target"], None if given_BT is None else 1 - given_BT)
         return losses_B + flow.losses(audio, tensors["audio_target"]) if joint else losses_B
 
+    def _positions(self, model: nn.Module, like: Tensor, shape: Shape) -> dict[str, Tensor]:
+        """Made once for a shape: the model would make them anew each time, and copy from the processor to do so."""
+        asked = len(like), like.device, shape
+        if asked not in self._known_positions:
+            self._known_positions[asked] = positions(getattr(model, "module", model), *asked)
+        return self._known_positions[asked]
+
     def _silence(self, like: Tensor) -> Tensor:
         """The model takes no video without sound: one token of it, which nothing of the video sees."""
         return torch.zeros(len(like), 1, self.audio_channels, dtype=self.dtype, device=like.device)
+
+
+def positions(transformer: Any, samples: int, device: torch.device, shape: Shape) -> dict[str, Tensor]:
+    """Where each token of video (B, 3, T, 2) and of sound (B, 1, T, 2) begins and ends, as the model makes it."""
+    frames, height, width, audio_steps, fps = shape
+    return {
+        "video_coords": transformer.rope.prepare_video_coords(samples, frames, height, width, device, fps=fps),
+        "audio_coords": transformer.audio_rope.prepare_audio_coords(samples, audio_steps, device),
+    }

@@ -89,12 +89,12 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
     course = Course(
         config, task, world, hands(setting, card) if hands else None,
         transformer=transformer, parameters=parameters, optimizer=optimizer,
-        is_sharded=setting.is_sharded,
+        is_sharded=setting.is_sharded, is_compiled=setting.compile,
     )  # fmt: skip
     with fitting(setting, config.speed, partial(settled, training, card)):
         for step in course.steps():
             for batch in course.batches(step):
-                course.backward(batch, task.losses(course.model, batch))
+                course.backward(batch, task.losses)
             course.update(step)
     return course.trained
 

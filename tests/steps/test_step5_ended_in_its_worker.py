@@ -2,8 +2,9 @@
 
 import json
 import signal
-import sys
 import time
+
+import pytest
 
 from pipeline.engine import code
 from pipeline.engine.events import Events
@@ -12,25 +13,40 @@ from pipeline.engine.store import Store
 from pipeline.engine.work import Workspace
 from pipeline.engine.worker import Job
 from pipeline.schemas.training import Lora
-from pipeline.steps import step5_ltx2_train
+from pipeline.steps import step5_ltx2_train, step5_wan21_train
 
 from .test_step5_ltx2_train import config, precomputed
+from .test_step5_wan21_train import config as wan21_config
+from .test_step5_wan21_train import package
 
 STEPS = 40
 
 
-def job(root, cache):
+QUICK = {"steps": STEPS, "checkpoint_every": STEPS, "sample_clips": 0}
+DRAWN = {"caption_dropout": 0.5, "lora_dropout": 0.1, "ema": 0.9}
+
+
+def ltx2(store, work):
+    return config(**QUICK, **DRAWN), {"step4-ltx2-preprocess": store.put(precomputed(work, held_out=0))}
+
+
+def wan21(store, work):
+    return wan21_config(**QUICK, **DRAWN), {"step3-wan21-package": store.put(package(work))}
+
+
+MADE = {step5_ltx2_train: ltx2, step5_wan21_train: wan21}
+
+
+def job(root, cache, module):
     """One of the real DAG, in a store of its own that holds the dataset."""
     scratch = root / "scratch"
     scratch.mkdir(parents=True)
-    store = Store(root / "store")
-    data = precomputed(Workspace(store, scratch, cache, "step4-ltx2-preprocess", "0" * 64, Events(None)), held_out=0)
-    asked = config(steps=STEPS, checkpoint_every=STEPS, sample_clips=0, caption_dropout=0.5, lora_dropout=0.1, ema=0.9)
-    inputs = {"step4-ltx2-preprocess": store.put(data)}
-    recipe = {"step": "step5-ltx2-train", "version": 1, "config": asked.model_dump(mode="json"), "inputs": inputs}
+    store, name = Store(root / "store"), module.run.name
+    asked, inputs = MADE[module](store, Workspace(store, scratch, cache, "before", "0" * 64, Events(None)))
+    recipe = {"step": name, "version": 1, "config": asked.model_dump(mode="json"), "inputs": inputs}
     return Job(
-        registry="pipeline.dag", show="toy", step="step5-ltx2-train", unit="show", name="one",
-        recipe={**recipe, "code": code.digests(sys.modules[step5_ltx2_train.__name__])},
+        registry="pipeline.dag", show="toy", step=name, unit="show", name="one",
+        recipe={**recipe, "code": code.digests(module)},
         memo_code="0" * 64, store=root / "store", cache=cache, events=root / "events.jsonl",
     )  # fmt: skip
 
@@ -40,12 +56,13 @@ def told(job, kind):
     return [line for line in map(json.loads, lines) if line["event"] == kind]
 
 
-def test_ended_by_sigterm_a_training_keeps_where_it_is_and_comes_to_the_same_weights(tmp_path, monkeypatch):
+@pytest.mark.parametrize("module", MADE, ids=["ltx2", "wan21"])
+def test_ended_by_sigterm_a_training_keeps_where_it_is_and_comes_to_the_same_weights(module, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # How sums are shared among threads changes their last bits.
-    ended, whole = (job(tmp_path / name, tmp_path / "cache") for name in ("ended", "whole"))
+    ended, whole = (job(tmp_path / name, tmp_path / "cache", module) for name in ("ended", "whole"))
     with LocalExecutor() as executor:
         future = executor.submit(ended, "cpu")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while len(told(ended, "metric")) < 3:
             assert not future.done(), future.result()
             assert time.monotonic() < deadline

@@ -1,6 +1,7 @@
 """The step as the engine runs it, on the tiny model that it makes itself, with clips of random latents."""
 
 import json
+import shutil
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from pipeline.engine.events import Events
-from pipeline.models import ltx2_layout, ltx2_sampling
+from pipeline.models import foundation, ltx2_layout, ltx2_sampling, tiny_ltx2
 from pipeline.models.ltx2 import Embedded
 from pipeline.schemas.training import Ltx2Encoded, Ltx2Precomputed
 from pipeline.steps import step5_ltx2_train
@@ -87,6 +88,27 @@ def test_a_dataset_becomes_a_lora_with_all_that_is_known_of_it(watched, tmp_path
     assert kinds.count("metric") == 6
     assert kinds.count("checkpoint") == 2
     assert kinds.count("planned") == 1
+
+
+def test_the_lora_loads_in_the_pipeline_and_changes_its_video_and_sound(watched, tmp_path):
+    from diffusers import LTX2Pipeline
+
+    asked = config(sample_clips=0, learning_rate=5e-2)
+    lora = step5_ltx2_train.run(asked, watched, step4_ltx2_preprocess=precomputed(watched, held_out=0))
+    pipeline = LTX2Pipeline.from_pretrained(foundation.folder_of(asked, watched, tiny_ltx2.build))
+    pipeline.set_progress_bar_config(disable=True)
+
+    def made():
+        return pipeline(
+            "sp1es a spy", height=64, width=64, num_frames=9, frame_rate=24.0, num_inference_steps=2,
+            output_type="latent", generator=torch.Generator().manual_seed(1), return_dict=False,
+        )  # fmt: skip
+
+    before = made()
+    shutil.copyfile(watched.open(lora.weights), tmp_path / lora.weights.name)
+    pipeline.load_lora_weights(tmp_path, weight_name=lora.weights.name)
+    for one, other in zip(before, made(), strict=True):
+        assert (other - one).abs().mean() > 0.01 * one.abs().mean()
 
 
 def steps_trained(tmp_path):
