@@ -208,8 +208,10 @@ def link_project(clone: Path, cached: Path) -> None:
     command.write_text(COMMAND, encoding="utf-8")
     command.chmod(0o755)
     (aside / stamp.name).write_text(recipe, encoding="utf-8")
+    for script in (aside / "bin").glob("[aA]ctivate*"):  # they alone name the path where they were made
+        script.write_text(script.read_text(encoding="utf-8").replace(aside.name, link.name), encoding="utf-8")
     remove(link)
-    aside.rename(link)  # nothing that is used from inside names its own path
+    aside.rename(link)
 
 
 def link_folder(link: Path, target: Path) -> None:

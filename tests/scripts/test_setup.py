@@ -156,6 +156,9 @@ def test_each_clone_runs_its_own_code_on_the_shared_packages(made, tmp_path):
         command = [clone / ".venv/bin/dailies", "run"]
         said = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True).stdout
         assert said.strip() == f"{clone}/pipeline/__main__.py|1.0|True|run"
+        activated = ["bash", "-c", ". .venv/bin/activate && command -v dailies"]
+        said = subprocess.run(activated, cwd=clone, capture_output=True, text=True, check=True).stdout
+        assert said.strip() == f"{clone}/.venv/bin/dailies"
 
 
 def test_a_linked_clone_stays_as_it_is_until_its_environment_is_another(made, tmp_path):
