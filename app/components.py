@@ -1,6 +1,11 @@
 """HTML that the page's own elements cannot show: drawings. Text in them must be escaped by whoever writes it."""
 
+from pathlib import Path
+
 import streamlit as st
+
+SLIDER = (Path(__file__).parent / "slider.css").read_text(encoding="utf-8")
+"""How a slider looks in a component of ours, which page styles do not reach."""
 
 # st.html takes SVG out of what it is given; as an image, a drawing would lose the theme's colours and its hints.
 _drawing = st.components.v2.component(

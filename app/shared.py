@@ -14,6 +14,7 @@ from pipeline import control, dag
 from pipeline.control import Forecast, Link, UnitStatus
 
 Named = Literal["failed", "running", "stale", "missing", "fresh", "review"]
+Verb = Literal["run", "prepare", "push", "pull"]
 Palette = Literal["red", "blue", "orange", "gray", "green", "violet"]
 
 SHOW = "show"
@@ -146,39 +147,49 @@ def look(folder: Path) -> Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What a person should do now: one sentence, its reason, and the command or the link that does it."""
+    """What a person should do now: one sentence, its reason, and the job or the link that does it."""
 
     state: State
     headline: str
     detail: str
-    command: str | None = None
+    verb: Verb | None = None
     link: Link | None = None
+
+    @property
+    def command(self) -> str:
+        """What does it in a terminal; empty where people do it."""
+        if self.verb is None:
+            return ""
+        return f"dailies run {control.SHOWN}" if self.verb == "prepare" else f"dailies {self.verb}"
 
 
 def advice(units: Sequence[UnitStatus], links: Sequence[Link], reviewed: Collection[str] = ()) -> Advice:
     """The one next thing to do, by urgency: failures, what is running, what can run, what people must answer.
 
-    `reviewed` are the steps that build on reviewers' answers: before anybody answered they have nothing to build on.
+    `reviewed` are the steps that build on reviewers' answers: before anybody answered they have nothing to build on,
+    and what reviewers are shown is made alone.
     """
+    begun = any(link.done for link in links) or any(u.step in reviewed and u.state != "missing" for u in units)
+    run: Verb = "run" if begun or not reviewed else "prepare"
     by_state = {name: [unit for unit in units if unit.state == name] for name in STATES}
     if failed := by_state["failed"]:
         headline = f"{named(failed[0])} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
-        return Advice(STATES["failed"], headline, failed[0].why, "dailies run")
+        return Advice(STATES["failed"], headline, failed[0].why, run)
     if running := by_state["running"]:
         headline = "Running: " + ", ".join(named(unit) for unit in running[:3])
         rest = len(by_state["missing"]) + len(by_state["stale"])
         return Advice(STATES["running"], headline, f"{rest} more to go after that. This page follows along.")
     todo = [unit for unit in units if unit.state in {"stale", "missing"}]
-    waits = all(unit.step in reviewed and unit.state == "missing" for unit in todo)
-    if todo and not (waits and not any(link.done for link in links)):
+    waits = [unit for unit in todo if run == "prepare" and unit.step in reviewed]
+    if len(waits) < len(todo):
         headline = f"{len(todo)} of {len(units)} results to make"
-        return Advice(worst(todo), headline, f"First {named(todo[0])}: {todo[0].why}", "dailies run")
+        return Advice(worst(todo), headline, f"First {named(todo[0])}: {todo[0].why}", run)
     if not links:
         detail = "Send it to the reviewers in Label Studio, which `dailies up` starts."
-        return Advice(REVIEW, "Everything that needs no people is made", detail, "dailies push")
+        return Advice(REVIEW, "Everything that needs no people is made", detail, "push")
     if link := next((link for link in links if link.done < link.total), None):
         headline = f"Review {link.title}: {link.done} of {link.total} answered"
-        return Advice(REVIEW, headline, "Then fetch the answers and build on them.", "dailies pull", link)
+        return Advice(REVIEW, headline, "Then fetch the answers and build on them.", "pull", link)
     return Advice(STATES["fresh"], "Everything is up to date", "Nothing has changed since the last run.")
 
 

@@ -1,8 +1,10 @@
 """How soon the panel shows each of its pages on a huge show, and what its process weighs after many loads.
 
-`python -m benchmarks.panel`: 200 episodes, 20,000 clips, a real server and Chromium. The last line is JSON:
-`first_content_s` by view, the median of several loads in a new tab of a browser that knows the panel, from the
-request to the first of what only that page shows; `rss_mb_after_200` is the panel's process after 200 loads.
+`python -m benchmarks.panel`: 200 episodes, 20,000 clips, their datasets, 200 trainings, a real server and Chromium.
+The last line is JSON: `first_content_s` by view, the median of several loads in a new tab of a browser that knows the
+panel, from the request to the first of what only that page shows, as the page's own clock tells; `streamlit_alone_s` is
+the same of a page with two lines of text, served by Streamlit with nothing of ours; `rss_mb_after_200` is the panel's
+process after 200 loads.
 """
 
 import argparse
@@ -21,7 +23,9 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.season import Season
+from benchmarks.packaged import package
+from benchmarks.season import BEGAN, Season
+from benchmarks.trained import Trained
 from pipeline import indexing
 from pipeline.settings import PROJECT
 
@@ -29,15 +33,51 @@ CHROMIUM = "/usr/bin/chromium"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PATIENCE_MS = 120_000
 
+# The moment at which something stands below the heading. Playwright's own waiting looks only every half second.
+WATCH = """
+const seen = () => {
+  const main = document.querySelector("[data-testid=stMainBlockContainer]")
+  const heading = main?.querySelector("h1")?.closest("[data-testid=stHorizontalBlock]") ?? main?.querySelector("h1")
+  if (!heading) return
+  const below = [...main.querySelectorAll("[data-testid=stElementContainer]")].filter(
+    (each) => each.offsetHeight && !each.contains(heading) && !heading.contains(each))
+  // Words, or what is drawn; not the grey of what is still to come.
+  const drawn = (each) => each.innerText.trim() || each.querySelector("input, svg, canvas, img, .stBidiComponent")
+  if (!below.some((each) => drawn(each) && !each.querySelector("[data-testid=stSkeleton]"))) return
+  observer.disconnect()
+  window.firstContent = performance.now() / 1000
+}
+const observer = new MutationObserver(seen)
+observer.observe(document, { childList: true, subtree: true, characterData: true, attributes: true })
+"""
+ALONE = """
+import streamlit as st
 
-def huge(folder: Path, episodes: int, clips: int) -> Season:
-    """A show of which people have answered more than a half, with its indexes as a run or a pull leaves them."""
+def page():
+    st.title("A title")
+    st.write("A line")
+
+st.navigation([st.Page(page, default=True, title="A page")], position="top").run()
+"""
+
+
+def huge(folder: Path, episodes: int, clips: int, *, answered: float = 0.6, runs: int = 200) -> Season:
+    """A show of whose episodes people have answered a share, with both datasets, trainings and launches, and with its
+    indexes as a run or a pull leaves them.
+    """
     made = Season(folder, episodes=episodes, clips=clips)
-    for episode in made.episodes[: 6 * episodes // 10]:
+    for episode in made.episodes[: round(answered * episodes)]:
         for clip in range(clips):
             made.answered(episode, clip)
             made.captioned(episode, clip)
     made.pull()
+    package(made)
+    trained = Trained(made.show)
+    for number in range(runs):
+        last = number == runs - 1
+        name, began = f"20261101T{number:06}-aaaaaa", BEGAN.timestamp() + 300 * number
+        trained.launch(f"20261101T{number:012}", began=began)
+        trained.training(name, began=began, steps=1000 if last else 12, every=100 if last else 4, samples=last)
     indexing.build(made.show)
     return made
 
@@ -45,13 +85,21 @@ def huge(folder: Path, episodes: int, clips: int) -> Season:
 @contextmanager
 def panel(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """The panel's address and process."""
+    with served(PROJECT / "app" / "server.py", folder) as found:
+        yield found
+
+
+@contextmanager
+def served(script: Path, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """What Streamlit serves of a script, from the script's folder; its log comes into `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT / "app" / "server.py"), f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
+    command += ["--server.headless=true", "--browser.gatherUsageStats=false"]
     with (folder / "panel.log").open("w") as log:
         server = subprocess.Popen(
-            command, env={**os.environ, "DAILIES_SHOW": str(folder)}, cwd=PROJECT / "app", stdout=log, stderr=log
+            command, env={**os.environ, "DAILIES_SHOW": str(folder)}, cwd=script.parent, stdout=log, stderr=log
         )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -83,40 +131,48 @@ def main() -> None:
     arguments.add_argument("--loads", type=int, default=200)
     arguments.add_argument("--each", type=int, default=5)
     asked = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         begun = time.perf_counter()
         made = huge(Path(scratch) / "huge", asked.episodes, asked.clips)
         print(f"made and indexed in {time.perf_counter() - begun:.1f} s")
-        with panel(made.folder) as (url, process), sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-            context = browser.new_context(viewport={"width": 1366, "height": 768})
+        # A profile on disk, as people have one: in a private window scripts are compiled anew for each page.
+        browser = playwright.chromium.launch_persistent_context(
+            Path(scratch) / "profile", executable_path=CHROMIUM, args=QUIET, viewport={"width": 1366, "height": 768}
+        )
 
-            def load(view: str) -> float:
-                page = context.new_page()
-                begun = time.perf_counter()
-                page.goto(f"{url}/{'' if view == 'overview' else view.replace('_', '-')}", wait_until="commit")
-                # The heading, and something under it: what only this page shows.
-                page.locator("[data-testid=stMainBlockContainer] h1").first.wait_for(timeout=PATIENCE_MS)
-                blocks = "[data-testid=stMainBlockContainer] [data-testid=stElementContainer]"
-                page.wait_for_function(f"document.querySelectorAll({blocks!r}).length > 1", timeout=PATIENCE_MS)
-                seconds = time.perf_counter() - begun
-                page.close()
-                return seconds
+        def load(address: str) -> float:
+            page = browser.new_page()
+            page.add_init_script(WATCH)
+            page.goto(address, wait_until="commit")
+            page.wait_for_function("window.firstContent", timeout=PATIENCE_MS)
+            seconds = float(page.evaluate("window.firstContent"))
+            page.close()
+            return seconds
 
-            names = views()
-            load("overview")  # The browser has the panel's own files from then on.
-            first = {view: load(view) for view in names}
-            again = {view: statistics.median(load(view) for _ in range(asked.each)) for view in names}
+        def usual(address: str) -> float:
+            return statistics.median(load(address) for _ in range(asked.each))
+
+        with panel(made.folder) as (url, process):
+            names = {view: f"{url}/{'' if view == 'overview' else view.replace('_', '-')}" for view in views()}
+            load(names["overview"])  # The browser has the panel's own files from then on.
+            first = {view: load(address) for view, address in names.items()}
+            again = {view: usual(address) for view, address in names.items()}
             for number in range(asked.loads):
-                load(names[number % len(names)])
+                load(list(names.values())[number % len(names)])
             megabytes = process.memory_info().rss / 1e6
-            browser.close()
+        script = Path(scratch) / "alone.py"
+        script.write_text(ALONE)
+        with served(script, Path(scratch)) as (url, _):
+            usual(url)
+            alone = usual(url)
+        browser.close()
     for view in names:
         print(f"{view:12} {again[view]:6.2f} s, the very first time {first[view]:6.2f} s")
     print(
         json.dumps(
             {
                 "first_content_s": {view: round(seconds, 2) for view, seconds in again.items()},
+                "streamlit_alone_s": round(alone, 2),
                 "first_time_s": {view: round(seconds, 2) for view, seconds in first.items()},
                 f"rss_mb_after_{asked.loads}": round(megabytes),
             }

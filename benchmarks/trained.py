@@ -7,6 +7,7 @@ import platform
 import random
 import struct
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pipeline.engine import fingerprint, plan
 from pipeline.engine.records import File, Record
 from pipeline.engine.store import Run
+from pipeline.places import LOCAL
 from pipeline.show import Show
 
+CARD = "NVIDIA H100 80GB HBM3"
 LTX2, WAN21 = "step5-ltx2-train", "step5-wan21-train"
 PROMPTS = (
     "Reyes leans over the diner counter and says, “Nobody moves until the rain stops.” A neon sign hums.",
@@ -57,10 +60,19 @@ class Trained:
         lr: float = 1e-4,
         samples: bool = True,
         floor: float = 0.30,
+        place: str = LOCAL,
+        lives: bool = False,
     ) -> Path:
-        """A training from `resumed` to `upto` of `steps`; it goes on, or died, where it has not `ended`."""
+        """A training from `resumed` to `upto` of `steps`; it goes on, or died, where it has not `ended`. An hour of
+        this machine's GPU costs 2.50, one of a host's at another `place` 4.00. Where it `lives`, its process is this
+        one, however long ago it began.
+        """
         upto = steps if upto is None else upto
-        told = list(self._told(began, steps, upto, step, every, resumed, pid, by, step_seconds, lr, samples, floor))
+        told = list(
+            self._told(began, steps, upto, step, every, resumed, pid, by, step_seconds, lr, samples, floor, place)
+        )
+        if lives:  # A run that is older than the process of its number would be somebody else's.
+            told[0]["t"] = time.time()
         if ended:
             at = told[-1]["t"] + 4
             about = {"step": step, "unit": "show"}
@@ -72,6 +84,18 @@ class Trained:
         (folder / f"{step}-show.recipe.json").write_text(json.dumps(recipe))
         (folder / f"{step}-show.log").write_text("loading transformer\nattention: cuDNN\ncompiled 48 blocks in 41 s\n")
         return folder
+
+    def launch(self, stamp: str, *, began: float, steps: Sequence[str] = (LTX2,), by: str = "anna@example.com") -> None:
+        """A launch from the panel that ended well."""
+        key = fingerprint.of_value("launch", list(steps))[:16]
+        folder = self.show.state / "jobs" / f"{stamp}-launch.{key}-aaaaaa"
+        folder.mkdir(parents=True)
+        events: list[dict[str, Any]] = [
+            {"t": began, "event": "started", "by": by, "verb": "launch", "about": {"steps": list(steps)}},
+            {"t": began + 30, "event": "log", "message": f"{steps[0]} of show: done"},
+            {"t": began + 30, "event": "finished", "code": 0},
+        ]
+        (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
 
     def _told(
         self,
@@ -87,6 +111,7 @@ class Trained:
         lr: float,
         samples: bool,
         floor: float,
+        place: str,
     ) -> Iterator[dict[str, Any]]:
         chance = random.Random(self._seed)
         about: dict[str, Any] = {"step": step, "unit": "show"}
@@ -96,15 +121,17 @@ class Trained:
             return {"t": round(at, 3), "event": kind, **about, **fields}
 
         about, whole = {}, about
-        yield event("started", pid=pid or os.getpid(), host=platform.node(), nodes=5, by=by)
+        hosts = {place: {"gpus": 1, "price_per_hour": 4.0}} if place != LOCAL else {}
+        priced = {"gpu": CARD, "gpu_price": "2.5", "hosts": hosts}
+        yield event("started", pid=pid or os.getpid(), host=platform.node(), nodes=5, by=by, **priced)
         about = whole
-        yield event("job started", name=f"0a1b-{step}-1", device="cuda")
+        yield event("job started", name=f"0a1b-{step}-1", device="cuda", place=place)
         yield event("log", message="base bf16, selective checkpointing, regional compile; estimated 61.2 of 79.1 GiB")
         yield event(
             "planned",
             setting="bf16 base, selective checkpointing, compiled blocks, fused AdamW",
             estimated_bytes=65_700_000_000,
-            card="NVIDIA H100 80GB HBM3",
+            card=CARD,
             card_bytes=84_900_000_000,
         )
         at += 20

@@ -12,7 +12,7 @@ from pipeline.engine.explain import UnitStatus
 from pipeline.engine.plan import Node
 from pipeline.engine.run import Report, Sites, update
 from pipeline.forecast import Forecast
-from pipeline.jobs import Job
+from pipeline.jobs import SHOWN, Job
 from pipeline.review.errors import LabelStudioError
 from pipeline.reviewing import (
     Desk,
@@ -32,6 +32,7 @@ from pipeline.show import Show, open_show
 
 __all__ = [
     "MENDABLE",
+    "SHOWN",
     "Adopted",
     "Desk",
     "Forecast",
@@ -58,9 +59,6 @@ __all__ = [
     "verify",
     "why",
 ]
-
-SHOWN = "step2-caption"
-"""When this step is up to date, reviewers have all that they are shown."""
 
 MENDABLE = (ValueError, LabelStudioError)
 """What people can put right, with the remedy in its message."""
@@ -186,7 +184,7 @@ def _known(names: Sequence[str], known: Sequence[str], kind: str) -> None:
 
 
 def start(show: Show, verb: str, *, by: str) -> Job:
-    """Start `push`, `pull`, `run` or `label-studio` in a process of its own; one that runs is the answer."""
+    """Start `push`, `pull`, `run`, `prepare` or `label-studio` in a process of its own; one that runs is the answer."""
     return jobs.start(show.state, show.folder, verb, by=by)
 
 

@@ -227,6 +227,13 @@ def _captions(of: Dataset, kind: Kind) -> Iterator[Finding]:
     if same:
         remedy = "The model cannot tell them apart by words. Say what differs, or drop all but one."
         yield Finding("warning", f"{_samples(same)} share their caption with another", remedy, same)
+    films: dict[str, list[str]] = defaultdict(list)
+    for row in of.rows:
+        films[row.video.digest].append(row.stem)
+    twice = tuple(stem for stems in films.values() if len(stems) > 1 for stem in stems)
+    if twice:
+        remedy = "Each is trained on as often as it is there. Drop all but one."
+        yield Finding("warning", f"{_samples(twice)} are the very same film as another", remedy, twice)
     unsaid = _stems(row for row in of.rows if row.unsaid)
     if unsaid:
         remedy = "Their captions do not quote these lines. More frames (`max_frames`) or windows would hold them."
@@ -254,7 +261,14 @@ def _pieces(of: Dataset) -> Iterator[Finding]:
     if lone and len(shapes) > 1:
         stems = _stems(row for row in of.rows if row.shape in lone)
         remedy = "A batch holds one shape: with a batch size over 1 these are trained on alone."
-        yield Finding("note", f"{_samples(stems)} the only one of its shape", remedy, stems)
+        yield Finding(
+            "note",
+            "1 sample is the only one of its shape"
+            if len(stems) == 1
+            else f"{len(stems)} samples are the only ones of their shape",
+            remedy,
+            stems,
+        )
 
 
 def _stems(rows: Iterable[Row]) -> tuple[str, ...]:

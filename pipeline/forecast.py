@@ -142,7 +142,7 @@ class Outlook:
             clock=whole.times(clock / sum(seconds.values())) if whole.likely else None,
             money=total(paid) if paid else None,
             unmeasured=tuple(step for step in by_step if step not in parts),
-            error=truth(_foretold(self.jobs)),
+            error=truth(measured.foretold(self.jobs)),
             currency=self.show.settings.currency,
         )
 
@@ -166,7 +166,7 @@ class Outlook:
             kept=sum(job.done for job in begun),
             items=sum(job.total for job in begun),
             count=found.count if found else 0,
-            error=truth(_foretold(job for job in self.jobs if job.step == step)),
+            error=truth(measured.foretold(job for job in self.jobs if job.step == step)),
         )
 
     def _waits(self, unit: UnitStatus) -> bool:
@@ -257,10 +257,6 @@ def lengths(show: Show) -> dict[str, float]:
 def _seconds(scenes: Path) -> float:
     """The length of the episode whose scenes lie there; only the one figure is wanted, so nothing is checked."""
     return float(json.loads(scenes.read_bytes())["media"]["seconds"])
-
-
-def _foretold(jobs: Iterable[Measured]) -> list[tuple[Range, float]]:
-    return [(Range(*job.forecast), job.taken) for job in jobs if job.forecast and job.state == "done"]
 
 
 def keep(show: Show, what: Plan, nodes: Sequence[Node], runs: Path) -> None:

@@ -1,4 +1,4 @@
-"""Forecasts in words: durations, ranges, money, how past forecasts fared, and what nobody has measured yet."""
+"""Forecasts in words: durations, ranges, money, sizes, how past forecasts fared, and what nobody has measured yet."""
 
 from collections.abc import Sequence
 
@@ -26,6 +26,15 @@ def duration(seconds: float) -> str:
 def amount(money: float, currency: str) -> str:
     """`$0.40`, `€1,250.00`; a unit of letters stands behind: `0.40 CHF`."""
     return f"{money:,.2f} {currency}" if currency.isalpha() else f"{currency}{money:,.2f}"
+
+
+def size(size_bytes: float) -> str:
+    """`512 B`, `428 MB`, `1.2 GB`."""
+    for unit in ("B", "kB", "MB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} GB"
 
 
 def spread(of: Range) -> str:

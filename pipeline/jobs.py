@@ -26,11 +26,15 @@ from pipeline.engine.events import Events, Reader
 
 State = Literal["running", "done", "failed", "stopped", "died"]
 
+SHOWN = "step2-caption"
+"""When this step is up to date, reviewers have all that they are shown."""
+
 VERBS: dict[str, tuple[str, ...]] = {
     "push": ("push",),
     "pull": ("pull",),
     "run": ("run",),
-    "spot-check": ("run", "step2-caption"),
+    "prepare": ("run", SHOWN),
+    "spot-check": ("run", SHOWN),
     "label-studio": ("up", "--no-panel"),
     "launch": ("run",),
     "host-watch": ("host", "watch"),

@@ -39,12 +39,10 @@ class Offer:
 
 
 _OFFERS = (
-    Offer(
-        "Package", "Reviewed clips become the datasets of both trainers.", ("step3-ltx2-data", "step3-wan21-package")
-    ),
+    Offer("Package", "Reviewed clips become both trainers' datasets.", ("step3-ltx2-data", "step3-wan21-package")),
     Offer("Preprocess", "Clips become latents, captions become embeddings.", ("step4-ltx2-preprocess",)),
-    Offer("Train LTX-2", "A LoRA of picture and sound for LTX-2.", ("step5-ltx2-train",)),
-    Offer("Train Wan2.1", "A LoRA of pictures for Wan2.1.", ("step5-wan21-train",)),
+    Offer("Train LTX-2", "A LoRA of picture and sound, for LTX\u20112.", ("step5-ltx2-train",)),
+    Offer("Train Wan2.1", "A LoRA of moving pictures, for Wan2.1.", ("step5-wan21-train",)),
 )
 
 

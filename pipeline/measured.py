@@ -101,6 +101,11 @@ def jobs(runs: Path) -> list[Measured]:
     return found
 
 
+def of_run(runs: Path, run: str) -> list[Measured]:
+    """The jobs of one run; what of a host's time was theirs is known from all runs that were on it."""
+    return [job for job in jobs(runs) if job.run == run]
+
+
 def foretold(found: Iterable[Measured]) -> list[tuple[Range, float]]:
     """What was foretold of the jobs that are done, each beside the seconds that it took."""
     return [(Range(*job.forecast), job.taken) for job in found if job.forecast and job.state == "done"]
@@ -119,9 +124,8 @@ class Compared:
 def compared(runs: Path, run: str) -> list[Compared]:
     """The forecasts of one run's jobs beside what they took, by step; those of which nothing was foretold aside."""
     by_step: dict[str, list[tuple[Range, float]]] = {}
-    for job in jobs(runs):
-        if job.run == run:
-            by_step.setdefault(job.step, []).extend(foretold([job]))
+    for job in of_run(runs, run):
+        by_step.setdefault(job.step, []).extend(foretold([job]))
     return [
         Compared(step, sum(took for _, took in pairs), sum(range_.likely for range_, _ in pairs), error)
         for step, pairs in by_step.items()

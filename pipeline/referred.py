@@ -2,14 +2,16 @@
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline import dag, runs
+from pipeline import dag, indexes, runs_kept
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW
+from pipeline.engine.records import File, Record
 from pipeline.engine.store import Store
 from pipeline.schemas.training import Lora
 from pipeline.show import Show, open_show
@@ -76,28 +78,37 @@ def media(show: Show) -> dict[Digest, frozenset[str]]:
     """
     units = [SHOW, *show.episodes()]
     trainings = {step.name for step in dag.STEPS if issubclass(step.output, Lora)}
-    found: dict[Digest, frozenset[str]] = {}
-    for (step, _), output in outputs(show, [step.name for step in dag.STEPS], units).items():
-        for digest, name in _files(show.store.root, output):
-            if step in trainings or Path(name).suffix.lower() in MEDIA:
-                found[digest] = found.get(digest, frozenset()) | {name}
-    for file in runs.files(show):
+    found: dict[Digest, set[str]] = defaultdict(set)
+    for (step, unit), output in outputs(show, [step.name for step in dag.STEPS], units).items():
+        for file in _files(show.store.root, step, unit, output):
+            if step in trainings or Path(file.name).suffix.lower() in MEDIA:
+                found[file.digest].add(file.name)
+    for file in runs_kept.files(show.state):
         if Path(file.name).suffix.lower() in _KINDS:
-            found[file.digest] = found.get(file.digest, frozenset()) | {file.name}
-    return found
+            found[file.digest].add(file.name)
+    return {digest: frozenset(names) for digest, names in found.items()}
+
+
+class _Held(Record):
+    files: tuple[File, ...]
 
 
 @lru_cache(maxsize=20_000)
-def _files(root: Path, output: Digest) -> tuple[tuple[Digest, str], ...]:
-    """The media that an output holds, read as plain JSON: no model need be built for names and digests."""
-    found: list[tuple[Digest, str]] = []
+def _files(root: Path, step: str, unit: str, output: Digest) -> tuple[File, ...]:
+    """The media that an output holds. They stand on disk: the first picture of a page waits for no 20,000 clips."""
 
-    def collect(values: dict[str, Any]) -> dict[str, Any] | None:
-        if values.keys() == {"digest", "name", "size_bytes"}:
-            if Path(values["name"]).suffix.lower() in _KINDS:
-                found.append((Digest(values["digest"]), str(values["name"])))
-            return None
-        return values
+    def read() -> _Held:
+        found: list[File] = []
 
-    json.loads(Store(root).object_path(output).read_bytes(), object_hook=collect)
-    return tuple(dict.fromkeys(found))
+        def collect(values: dict[str, Any]) -> dict[str, Any] | None:
+            if values.keys() == {"digest", "name", "size_bytes"}:
+                if Path(values["name"]).suffix.lower() in _KINDS:
+                    found.append(File(**values))
+                return None
+            return values
+
+        # As plain JSON: no model need be built for names and digests.
+        json.loads(Store(root).object_path(output).read_bytes(), object_hook=collect)
+        return _Held(files=tuple(dict.fromkeys(found)))
+
+    return indexes.kept(Store(root), f"media-{step}-{unit}", [output], _Held, read).files

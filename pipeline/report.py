@@ -13,6 +13,7 @@ from pipeline.schemas.captions import Captions, Reviewed
 from pipeline.schemas.datasets import Ltx2Dataset, Wan21Package
 from pipeline.schemas.story import SettledTranscript
 from pipeline.schemas.timeline import Scenes, Transcript
+from pipeline.schemas.training import Lora
 from pipeline.show import Show
 
 
@@ -140,6 +141,21 @@ def _datasets(show: Show) -> Iterator[Section]:
     yield Section("Datasets", columns, rows)
 
 
+def _trained(show: Show) -> Iterator[Section]:
+    """Every clip that a training was given, also those that it never came to."""
+
+    def rows(step: str, made: Lora) -> Iterator[tuple[Any, ...]]:
+        by_times: dict[int, list[str]] = {}
+        for each in made.usage:
+            by_times.setdefault(each.times, []).append(each.sample)
+        for times, names in sorted(by_times.items()):
+            yield step, times, len(names), ", ".join(names)
+
+    steps = ("step5-ltx2-train", "step5-wan21-train")
+    found = tuple(row for step in steps for _, made in _results(show, step) for row in rows(step, made))
+    yield Section("How often clips were trained on", ("training", "times", "clips", "which"), found)
+
+
 def review_progress(quality: Quality) -> Section:
     columns = ("project", "tasks", "done", "left", "second look", "skipped", "asked again", "median s", "minutes left")
     rows = [
@@ -248,4 +264,5 @@ _SECTIONS: tuple[Callable[[Show], Iterator[Section]], ...] = (
     _captions,
     _reviewed,
     _datasets,
+    _trained,
 )

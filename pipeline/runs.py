@@ -1,45 +1,29 @@
 """Every run of a show, from the events that it left: what the panel's Runs page reads.
 
-Events are read on from where they were read last, and what was folded of them (`runs_told`) is written down beside
-them, so that neither a long run nor a long past is read twice. All truth is in the events: the panel may be closed,
-restarted or be killed at any moment. What is written down may be deleted at any moment too.
+All truth is in the events: the panel may be closed, restarted or be killed at any moment.
 """
 
 import json
-import os
 import platform
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
 import psutil
-from pydantic import BaseModel, ValidationError
 
-from pipeline import jobs
+from pipeline import jobs, runs_kept
 from pipeline.engine.events import Reader
 from pipeline.engine.plan import Recipe
-from pipeline.engine.records import File
 from pipeline.engine.run import REQUESTS, recipe_path
-from pipeline.runs_told import UNREADABLE, Job, Told, Training
+from pipeline.runs_told import Job, Told, Training
 from pipeline.show import Show
 
 State = Literal["running", "done", "failed", "stopped", "died"]
 
-STALL_SECONDS, STALL_STEPS = 300.0, 20
-"""A job has stalled when nothing came for so long, and for so many times what a step of it usually takes."""
-
-FORMAT = 1
-"""Raise it when the same events would fold into something else."""
-
-_MOST_HELD = 80  # runs in memory; those before them are read from what was written down
 _NEAR = 50  # of the newest runs, among which that of a job that runs is looked for
-_WRITE_BYTES = 1 << 20  # what a run that goes on must have told anew before it is written down again
 _SILENT_SECONDS = 900.0  # a run of another machine that is not heard of for so long is not waited for
 _BOOT_SECONDS = 2.0  # a process begins so much before it tells that it did
 
@@ -84,31 +68,9 @@ class Run:
         return self.state if job.state == "running" and self.state != "running" else job.state
 
 
-@dataclass(slots=True)
-class _Held:
-    told: Told
-    offset: int = 0
-    written: int = 0
-
-
-@dataclass(slots=True)
-class _Index:
-    """What was folded so far, for all pages of this process."""
-
-    runs: dict[str, _Held] = field(default_factory=dict)
-    files: dict[str, tuple[int, tuple[File, ...]]] = field(default_factory=dict)
-    over: dict[str, jobs.Job] = field(default_factory=dict)
-    guard: threading.Lock = field(default_factory=threading.Lock)
-
-
-@lru_cache(maxsize=8)
-def _index(state: Path) -> _Index:
-    return _Index()
-
-
 def ids(show: Show) -> list[str]:
     """All runs, the newest first: names begin with the time."""
-    return sorted((path.parent.name for path in (show.state / "runs").glob("*/events.jsonl")), reverse=True)
+    return runs_kept.ids(show.state)
 
 
 def find(show: Show, run_id: str) -> Run | None:
@@ -118,7 +80,7 @@ def find(show: Show, run_id: str) -> Run | None:
 
 def read(show: Show, run_id: str) -> Run:
     """A run as it stands now."""
-    told = _told(show.state, run_id)
+    told = runs_kept.told(show.state, run_id)
     return _with_state(show, told, _started(show.state, told.job))
 
 
@@ -130,7 +92,7 @@ def listed(show: Show, most: int, skip: int = 0) -> tuple[list[Run], int]:
 
 def stillborn(show: Show, most: int = 12) -> list[jobs.Job]:
     """Newest jobs that should have made a run and ended before there was one: a launch must not vanish."""
-    known = {_told(show.state, name).job for name in ids(show)[: 4 * most]}
+    known = {runs_kept.told(show.state, name).job for name in ids(show)[: 4 * most]}
     found = [job for job in jobs.history(show.state, most) if jobs.VERBS.get(job.verb, ("",))[0] == "run"]
     return [job for job in found if job.id not in known and job.state in ("failed", "died")]
 
@@ -192,7 +154,7 @@ def joined(before: Training, after: Training) -> Training:
 def of_job(show: Show, job_id: str) -> Run | None:
     """The run that a job made; None before it did."""
     near = ids(show)[:_NEAR]
-    return next((read(show, name) for name in near if _told(show.state, name).job == job_id), None)
+    return next((read(show, name) for name in near if runs_kept.told(show.state, name).job == job_id), None)
 
 
 def recipe(show: Show, run_id: str, step: str, unit: str) -> Recipe | None:
@@ -223,134 +185,25 @@ def requests(show: Show, run_id: str) -> list[dict[str, Any]]:
     return list(Reader(show.state / "runs" / run_id / REQUESTS).poll())
 
 
-def place(job: Job) -> tuple[int, int]:
-    """How far a job is, of how much: steps of a training, else items."""
-    if job.training and job.training.of:
-        return (job.training.last or (0, 0))[1], job.training.of
-    return job.done, job.total
-
-
-def usual_seconds(job: Job) -> float | None:
-    """What a step of a job usually takes: the median of a training's last ones, the mean of items; None before that."""
-    if job.training and job.training.recent:
-        return median(job.training.recent)
-    if job.first_item and job.progress and job.done > job.first_item[1]:
-        return (job.progress - job.first_item[0]) / (job.done - job.first_item[1])
-    return None
-
-
-def gpu_seconds(run: Run) -> float:
-    """How long jobs of this run held a GPU, by now."""
-    now = time.time() if run.state == "running" else run.told.ended or run.told.at
-    spans = sorted((job.began, job.ended or now) for job in run.told.jobs.values() if job.device == "cuda")
-    total, upto = 0.0, 0.0
-    for began, ended in spans:  # What overlaps is paid for once.
-        total += max(0.0, ended - max(began, upto))
-        upto = max(upto, ended)
-    return total
-
-
-def is_stalled(job: Job, now: float, patience: float = STALL_SECONDS) -> bool:
-    """Whether nothing came for much longer than usual. What never moved loads a model, and is not judged."""
-    usual = usual_seconds(job)
-    if usual is None or job.progress is None:
-        return False
-    return now - job.progress > max(patience, STALL_STEPS * usual)
-
-
-def seconds_left(job: Job) -> float | None:
-    """By the pace of this run so far, with all that stood between its steps; None before there is one."""
-    if job.state != "running":
-        return None
-    if job.training and job.training.first and job.training.last:
-        (began, first), (at, last) = job.training.first, job.training.last
-        return (at - began) / (last - first) * max(0, job.training.of - last) if last > first else None
-    if job.first_item and job.progress and job.done > job.first_item[1]:
-        began, done = job.first_item
-        return (job.progress - began) / (job.done - done) * (job.total - job.done)
-    return None
-
-
-# Reading
-
-
-def _told(state: Path, run_id: str) -> Told:
-    index = _index(state)
-    with index.guard:
-        held = index.runs.pop(run_id, None) or _kept(state, run_id) or _Held(Told(id=run_id))
-        index.runs[run_id] = held  # Last, as what was used last; the first makes room.
-        if len(index.runs) > _MOST_HELD:
-            index.runs.pop(next(iter(index.runs)))
-        path = state / "runs" / run_id / "events.jsonl"
-        size = path.stat().st_size
-        if size < held.offset:  # Another file of the same name.
-            held.told, held.offset, held.written = Told(id=run_id), 0, 0
-        if size > held.offset:
-            _read_on(path, held)
-        if held.offset - held.written >= (1 if held.told.ended else _WRITE_BYTES):
-            _keep(state, held)
-        return held.told.model_copy()
-
-
-def _read_on(path: Path, held: _Held) -> None:
-    with path.open("rb") as stream:
-        stream.seek(held.offset)
-        new = stream.read()
-    whole_lines = new[: new.rfind(b"\n") + 1]
-    # What is handed out is drawn while this goes on, so a page never sees a run change under its eyes.
-    told = held.told.model_copy(deep=True)
-    for line in whole_lines.splitlines():
-        try:
-            told.take(json.loads(line))
-        except UNREADABLE:
-            told.unread += 1
-    held.told, held.offset = told, held.offset + len(whole_lines)
-
-
-class _Written(BaseModel):
-    format: int
-    offset: int
-    told: Told
-
-
-def _path(state: Path, run_id: str) -> Path:
-    return state / "index" / "runs" / f"{run_id}.json"
-
-
-def _kept(state: Path, run_id: str) -> _Held | None:
-    try:
-        found = _Written.model_validate_json(_path(state, run_id).read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None
-    return _Held(found.told, found.offset, found.offset) if found.format == FORMAT else None
-
-
-def _keep(state: Path, held: _Held) -> None:
-    path = _path(state, held.told.id)
-    text = _Written(format=FORMAT, offset=held.offset, told=held.told).model_dump_json()
-    held.written = held.offset
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(f".{os.getpid()}")
-        aside.write_text(text)
-        aside.replace(path)
-    except OSError:  # A full or read-only disk must not keep anybody from looking; it is read again then.
-        return
-
-
 # Is it alive?
 
 
 def _started(state: Path, job_id: str) -> jobs.Job | None:
     if not job_id:
         return None
-    index = _index(state)
-    if job_id not in index.over:
+    over = _over(state)
+    if job_id not in over:
         found = jobs.find(state, job_id)
         if found is None or found.state == "running":
             return found
-        index.over[job_id] = found
-    return index.over[job_id]
+        over[job_id] = found
+    return over[job_id]
+
+
+@lru_cache(maxsize=8)
+def _over(state: Path) -> dict[str, jobs.Job]:
+    """The jobs that ended: they do not change any more."""
+    return {}
 
 
 def _with_state(show: Show, told: Told, started: jobs.Job | None) -> Run:
@@ -400,19 +253,3 @@ def _last_words(show: Show, told: Told, started: jobs.Job | None) -> str:
         if job.state == "running":
             words += log_tail(show, told.id, job, 3)
     return "\n".join(words)
-
-
-def files(show: Show) -> Iterator[File]:
-    """All that trainings told of and people may look at or take: samples and weights, of running ones too."""
-    index = _index(show.state)
-    for name in ids(show):
-        size = (show.state / "runs" / name / "events.jsonl").stat().st_size
-        if index.files.get(name, (-1, ()))[0] != size:
-            index.files[name] = (size, tuple(_files(_told(show.state, name))))
-        yield from index.files[name][1]
-
-
-def _files(told: Told) -> Iterator[File]:
-    for training in (job.training for job in told.jobs.values() if job.training is not None):
-        yield from (sample.video for sample in training.samples)
-        yield from (kept.checkpoint.weights for kept in training.checkpoints)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline import gpus, runs
+from pipeline import foretold, gpus, measured, runs, runs_pace
+from pipeline.places import LOCAL
 from pipeline.runs import Run
 from pipeline.runs_told import Job
 from pipeline.show import Show
@@ -32,12 +33,13 @@ def lights(show: Show, run: Run) -> list[Light]:
     """Process, last step, last file, GPU, money."""
     job = main_job(run)
     goes = run.state == "running"
+    stalled = goes and job is not None and runs_pace.is_stalled(job, time.time())
     return [
         _process(run),
-        _step(run, job, goes),
+        _step(run, job, goes, stalled),
         _file(show, run, job, goes),
-        _gpu(run, job, goes),
-        _money(show, run, goes),
+        _gpu(run, job, goes, stalled),
+        _money(show, run, goes, stalled),
     ]
 
 
@@ -52,22 +54,23 @@ def _process(run: Run) -> Light:
     if run.state != "running":
         died = run.state == "died"
         figure = "gone without a word" if died else "ended"
-        return Light("Process", "bad" if died else "off", figure, f"was {told.pid} on {told.host or 'this machine'}")
+        return Light(
+            "Process", "bad" if died else "off", figure, f"was process {told.pid} on {told.host or 'this machine'}"
+        )
     if not runs.is_here(told):
-        return Light("Process", "warn", "not seen from here", f"{told.pid} on {told.host}")
+        return Light("Process", "warn", "not seen from here", f"process {told.pid} on {told.host}")
     if run.is_ending:
         kept = "its checkpoint" if run.trainings else "what it has"
-        return Light("Process", "warn", "stopping", f"keeping {kept}, {told.pid} on this machine")
-    return Light("Process", "good", "alive", f"{told.pid} on this machine")
+        return Light("Process", "warn", "stopping", f"keeping {kept}, process {told.pid} on this machine")
+    return Light("Process", "good", "alive", f"process {told.pid} on this machine")
 
 
-def _step(run: Run, job: Job | None, goes: bool) -> Light:
+def _step(run: Run, job: Job | None, goes: bool, stalled: bool) -> Light:
     if job is None or job.progress is None:
         return Light("Last step", "off", "none yet", "", run.told.at)
-    at, of = runs.place(job)
-    usual = runs.usual_seconds(job)
+    at, of = runs_pace.place(job)
+    usual = runs_pace.usual_seconds(job)
     detail = f"{at:,} of {of:,}" + (f", usually {_short(usual)} each" if usual else "")
-    stalled = goes and runs.is_stalled(job, time.time())
     look: Look = "bad" if stalled else "good" if goes else "off"
     return Light("Last step", look, "stalled" if stalled else "", detail, job.progress)
 
@@ -82,9 +85,9 @@ def _file(show: Show, run: Run, job: Job | None, goes: bool) -> Light:
         path = show.store.object_path(file.digest)
         if not path.exists():
             return Light("Last file", "bad", "gone from the store", f"{file.name}: `dailies store verify --repair`")
-        found.append((path.stat().st_mtime, file.name.rpartition("/")[2], f", {_size(file.size_bytes)}"))
+        found.append((path.stat().st_mtime, file.name.rpartition("/")[2], f", {foretold.size(file.size_bytes)}"))
     if not found:
-        return Light("Last file", "off", "none yet")
+        return Light("Last file", "off", "none yet" if goes else "none")
     moment, name, size = max(found)
     return Light("Last file", "good" if goes else "off", "", name + size, moment)
 
@@ -93,8 +96,9 @@ def _logs(show: Show, run: Run) -> Iterator[Path]:
     yield from (path for path in (show.state / "runs" / run.id).glob("*.log") if path.stat().st_size)
 
 
-def _gpu(run: Run, job: Job | None, goes: bool) -> Light:
-    found = gpus.here().gpus if goes and runs.is_here(run.told) else ()
+def _gpu(run: Run, job: Job | None, goes: bool, stalled: bool) -> Light:
+    elsewhere = job is not None and job.place != LOCAL
+    found = gpus.here().gpus if goes and runs.is_here(run.told) and not elsewhere else ()
     if found:
         card = max(found, key=lambda each: each.use or 0)
         memory = f"{card.used_bytes / 2**30:.1f} of {card.memory_bytes / 2**30:.0f} GiB, {card.name}"
@@ -103,22 +107,44 @@ def _gpu(run: Run, job: Job | None, goes: bool) -> Light:
     training = job.training if job else None
     point = training.curve.points[-1] if training and training.curve.points else None
     if point is None or point.use is None:
+        if elsewhere:
+            assert job is not None
+            return Light("GPU", "off", "not told", f"it runs on {job.place}: Hosts has its GPUs")
         return Light("GPU", "off", "none", "no NVIDIA driver here" if goes else "")
     assert job is not None
     memory = f"{point.memory / 2**30:.1f} GiB, " if point.memory else ""
-    detail = f"{memory}as it told {'itself' if goes else 'last'}"
-    return Light("GPU", "good" if goes else "off", f"{point.use:.0f} %", detail)
+    there = f" on {job.place}" if elsewhere else ""
+    detail = f"{memory}as it told {'itself' if goes else 'last'}{there}"
+    look: Look = "warn" if stalled else "good" if goes else "off"
+    return Light("GPU", look, f"{point.use:.0f} %", detail, job.progress if stalled else None)
 
 
-def _money(show: Show, run: Run, goes: bool) -> Light:
-    """The price of the time in which a job held the GPU."""
-    price, currency = show.settings.gpu_price_per_hour, show.settings.currency
-    if price is None:
-        return Light("Money", "off", "not known", "set gpu_price_per_hour under [settings]")
-    spent = price * runs.gpu_seconds(run) / 3600
-    return Light(
-        "Money", "good" if goes else "off", f"{currency}{spent:,.2f}", f"{currency}{price:,.2f} an hour of GPU"
+def _money(show: Show, run: Run, goes: bool, stalled: bool) -> Light:
+    """What the time of its jobs cost where they ran: this machine's GPU and each host have prices of their own."""
+    found = [job for job in measured.of_run(show.state / "runs", run.id) if job.hardware]
+    priced, currency = {job.place: job.price for job in found if job.price is not None}, show.settings.currency
+    lacking = [job.place for job in found if job.price is None]
+    if not found:
+        return Light("Money", "off", foretold.amount(0, currency), "nothing of it runs on a GPU" if goes else "no GPU")
+    if not priced:
+        return Light("Money", "off", "not known", f"set {_price_of(lacking[0])}")
+    spent = sum(job.money for job in found)
+    for place, price in priced.items() if goes else ():
+        # What goes on is paid for by the clock, not by its last word.
+        since = [job.ended for job in found if job.place == place and job.state == "open"]
+        spent += price * max(0.0, time.time() - max(since)) / 3600 if since else 0.0
+    prices = ", ".join(
+        f"{foretold.amount(price, currency)} an hour of {'GPU' if place == LOCAL else place}"
+        for place, price in priced.items()
     )
+    look: Look = "warn" if stalled else "good" if goes else "off"
+    without = f", without {_price_of(lacking[0])}" if lacking else ""
+    return Light("Money", look, foretold.amount(spent, currency), prices + without)
+
+
+def _price_of(place: str) -> str:
+    """The setting that has a place's price."""
+    return "gpu_price_per_hour under [settings]" if place == LOCAL else f"price_per_hour under [hosts.{place}]"
 
 
 def _percent(share: float | None) -> str:
@@ -127,11 +153,3 @@ def _percent(share: float | None) -> str:
 
 def _short(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
-
-
-def _size(size_bytes: float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} GB"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import jobs, runs
+from pipeline import jobs, runs, runs_pace
 from pipeline.engine.events import Events
 from pipeline.runs import Run
 from pipeline.runs_told import Job
@@ -30,7 +30,7 @@ def notice(show: Show, event: str, run: Run | None, started: jobs.Job, job: Job 
     # Of several jobs, the one that it is about: a training before others, else what was heard of last.
     known = sorted(run.told.jobs.values(), key=lambda each: (each.training is not None, each.at)) if run else []
     job = job or (known[-1] if known else None)
-    at, of = runs.place(job) if job else (0, 0)
+    at, of = runs_pace.place(job) if job else (0, 0)
     settings = show.settings
     url = f"http://{settings.reachable_host}:{settings.panel_port}/runs" + (f"?run={run.id}" if run else "")
     words = run.words if run else "\n".join(started.lines[-3:])
@@ -78,7 +78,7 @@ def post(url: str, body: Mapping[str, Any], say: Say, pauses: tuple[float, ...] 
 class Watch:
     """Looks at the run that a job makes; a run that stalls is told once, and once more when it moves again."""
 
-    def __init__(self, show: Show, job_id: str, url: str, say: Say, patience: float = runs.STALL_SECONDS) -> None:
+    def __init__(self, show: Show, job_id: str, url: str, say: Say, patience: float = runs_pace.STALL_SECONDS) -> None:
         self._show, self._job, self._url, self._say, self._patience = show, job_id, url, say, patience
         self._stalled: set[str] = set()
 
@@ -87,7 +87,7 @@ class Watch:
         run = runs.of_job(self._show, self._job)
         told = []
         for key, job in run.told.jobs.items() if run else ():
-            is_stalled = job.state == "running" and runs.is_stalled(job, now, self._patience)
+            is_stalled = job.state == "running" and runs_pace.is_stalled(job, now, self._patience)
             if is_stalled == (key in self._stalled):
                 continue
             self._stalled ^= {key}

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.engine.records import Record
+from pipeline.places import LOCAL
 from pipeline.schemas.training import Checkpoint, HoldoutLoss, Metric, Planned, Sampled
 
 JobState = Literal["running", "done", "fresh", "failed", "stopped", "sampled", "blocked"]
@@ -139,8 +140,8 @@ class Training(_Folded):
 
 
 class Job(_Folded):
-    """One step of one unit within a run. `first_item`: (moment, done) of its first progress here, what was kept from
-    before included; `at` is when it was last heard of.
+    """One step of one unit within a run, at its `place`: "local", or a host's name. `first_item`: (moment, done) of its
+    first progress here, what was kept from before included; `at` is when it was last heard of.
     """
 
     step: str
@@ -150,6 +151,7 @@ class Job(_Folded):
     at: float
     name: str = ""
     device: str = ""
+    place: str = LOCAL
     ended: float | None = None
     done: int = 0
     total: int = 0
@@ -205,6 +207,7 @@ class Told(_Folded):
                 at=moment,
                 name=event.get("name", ""),
                 device=event.get("device", ""),
+                place=event.get("place", LOCAL),
             )
         elif kind == "blocked":
             self.jobs[key] = Job(

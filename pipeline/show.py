@@ -1,6 +1,7 @@
 """A show on disk: `show.toml`, checked whole before anything runs, and the sources that it points to."""
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -173,7 +174,7 @@ class Show:
         text = path.read_text(encoding="utf-8", errors="replace")
         pictures = {
             name: taken.file(each)
-            for each in sorted(path.parent.rglob("*"))
+            for each in _below(path.parent)
             if each.suffix.lower() in PICTURES and (name := each.relative_to(path.parent).as_posix()) in text
         }
         return BibleSource(file=taken.file(path), pictures=pictures)
@@ -285,3 +286,12 @@ def _with_token(table: places.HostTable, kept: Path) -> places.HostTable:
 
 def _escaped(stem: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in stem)
+
+
+def _below(folder: Path) -> list[Path]:
+    """All files below a folder, those of hidden ones aside: the store's are many and no pictures of a bible."""
+    found = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        found += [Path(here, name) for name in names]
+    return sorted(found)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pipeline import indexes
+from pipeline.engine import fingerprint
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.plan import SHOW
 from pipeline.engine.records import File, Record
@@ -145,6 +146,14 @@ def outcome(show: Show) -> Outcome:
     return _outcome(show.store.root, digest) if digest else _NOTHING
 
 
+def outcome_of(show: Show, timeline: Timeline) -> Outcome:
+    """The same of one episode: a page that shows one must not hold the answers of a whole season."""
+    digest = outputs(show, ["step2-reviewed"], [SHOW]).get(("step2-reviewed", SHOW))
+    if digest is None:
+        return _NOTHING
+    return _outcome_of(show.store.root, digest, timeline.episode, tuple(clip.id for clip in timeline.clips))
+
+
 def bible(show: Show) -> Bible:
     """The bible as it was last read; an empty one where it never was."""
     digest = outputs(show, ["step2-bible"], [SHOW]).get(("step2-bible", SHOW))
@@ -181,6 +190,18 @@ def _timeline(root: Path, episode: str, made: tuple[Digest | None, ...]) -> Time
 @lru_cache(maxsize=2)
 def _outcome(root: Path, made: Digest) -> Outcome:
     return kept(root, "reviewed", [made], Outcome, lambda: _told(Store(root).get(made, Reviewed)))
+
+
+@lru_cache(maxsize=50)
+def _outcome_of(root: Path, made: Digest, episode: str, clips: tuple[str, ...]) -> Outcome:
+    def build() -> Outcome:
+        whole = _outcome(root, made)
+        return Outcome(
+            settled={clip: whole.settled[clip] for clip in clips if clip in whole.settled},
+            left_out={clip: whole.left_out[clip] for clip in clips if clip in whole.left_out},
+        )
+
+    return kept(root, f"reviewed-{episode}", [made, fingerprint.of_value("clips", list(clips))], Outcome, build)
 
 
 @lru_cache(maxsize=2)

@@ -99,6 +99,11 @@ def test_samples_that_share_a_caption_are_named_whatever_their_letters():
     assert told(laid([*twins, 3, held(4)]))["2 samples share their caption with another"].stems == ("c1", "c2")
 
 
+def test_samples_that_are_the_very_same_film_are_named():
+    twin = sample(2).model_copy(update={"video": sample(1).video.model_copy(update={"name": "c2.mp4"})})
+    assert told(laid([1, twin, 3, held(4)]))["2 samples are the very same film as another"].stems == ("c1", "c2")
+
+
 def test_who_is_seen_only_in_the_holdout_or_seldom_is_named():
     of = laid([1, 2, 3, held(4)], casts={"c4": ("cohen",)})
     assert told(of)["Only in what is held out: Cohen"].stems == ("c4",)
@@ -109,7 +114,7 @@ def test_who_is_seen_only_in_the_holdout_or_seldom_is_named():
 def test_a_line_cut_off_and_a_lone_shape_are_notes_not_warnings():
     of = laid([sample(1, left_unsaid=1), 2, 3, sample(5, num_frames=49), held(4)])
     assert {each.level for each in datasets.findings(of, "ltx2", NAMES)} == {"note"}
-    assert told(of)["1 sample the only one of its shape"].stems == ("c5",)
+    assert told(of)["1 sample is the only one of its shape"].stems == ("c5",)
 
 
 def test_warnings_stand_before_notes():

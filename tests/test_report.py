@@ -7,10 +7,13 @@ import sys
 import pytest
 
 from benchmarks.season import Season
-from pipeline import forecast, progress, quality
+from pipeline import forecast, progress, quality, report
+from pipeline.engine.plan import SHOW
+from pipeline.engine.records import File
 from pipeline.host_state import Glances
 from pipeline.hosts import hosts
 from pipeline.printing import markdown_lines
+from pipeline.schemas.training import Lora, Usage
 from pipeline.show import open_show
 
 
@@ -65,6 +68,19 @@ def test_a_host_that_does_not_answer_is_a_thing_to_do(show):
     assert row[:4] == ("gpu", "not reached: host gpu does not answer", "4 declared", "$2.50 an hour")
     assert "look after gpu, which may cost: host gpu does not answer" in lines(found["Next actions"])
     assert {row[1] for row in found["Time left"].rows} == {"CPU", "GPU on gpu"}
+
+
+def test_every_clip_of_a_training_is_told_with_how_often_it_was_used(tmp_path):
+    season = Season(tmp_path / "show")
+    file = File(digest="0" * 64, name="a", size_bytes=0)
+    usage = tuple(Usage(sample=name, times=times) for name, times in (("a", 2), ("b", 0), ("c", 2)))
+    lora = Lora(
+        model="wan21", base="tiny", revision=None, trigger="", rank=1, steps=4, best_step=4, weights=file, card=file,
+        log=file, checkpoints=(), usage=usage,
+    )  # fmt: skip
+    season.save("step5-wan21-train", SHOW, lora, files=False)
+    (found,) = (each for each in report.report(season.show) if each.title.startswith("How often"))
+    assert found.rows == (("step5-wan21-train", 0, 1, "b"), ("step5-wan21-train", 2, 2, "a, c"))
 
 
 def test_one_column_is_a_list_and_bars_do_not_break_a_table():

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.season import Season
 from benchmarks.trained import LTX2, PROMPTS, Trained, stand
-from pipeline import jobs, runs, runs_alike, runs_asks, runs_lights, runs_process
+from pipeline import jobs, runs, runs_alike, runs_asks, runs_kept, runs_lights, runs_pace, runs_process
 from pipeline.engine import explain
 from pipeline.engine.events import Events, Reader
 from pipeline.engine.run import REQUESTS
@@ -64,7 +64,7 @@ def test_a_run_tells_its_jobs_by_whom_and_how_far(show, trained):
     run = runs.find(show, "20261101T100000-aaaaaa")
     assert (run.state, run.by, run.told.unread) == ("done", ANNA, 0)
     job = only(run)
-    assert (job.step, job.unit, job.state, runs.place(job)) == (LTX2, "show", "done", (40, 40))
+    assert (job.step, job.unit, job.state, runs_pace.place(job)) == (LTX2, "show", "done", (40, 40))
     assert job.lines[0][1].startswith("base bf16")
     training = job.training
     assert [each.step for each in training.holdout] == [0, 10, 20, 30, 40]
@@ -98,7 +98,7 @@ def test_a_loss_that_ran_away_is_kept_and_comes_back(show, trained):
     with (folder / "events.jsonl").open("a") as stream:
         stream.write(json.dumps(broken) + "\n" + json.dumps({"t": NOW + 61, "event": "finished"}) + "\n")
     runs.find(show, folder.name)
-    runs._index.cache_clear()
+    runs_kept.index.cache_clear()
     assert math.isnan(only(runs.find(show, folder.name)).training.curve.points[-1].loss)
 
 
@@ -110,7 +110,7 @@ def test_what_is_not_whole_yet_waits_and_what_is_no_event_is_counted(show, train
     whole = path.read_bytes()
     more = json.dumps({"t": NOW + 9, "event": "items", "step": LTX2, "unit": "show", "done": 4, "total": 20})
     path.write_bytes(whole + more[:20].encode())
-    assert runs.place(only(runs.find(show, folder.name)))[0] == 3
+    assert runs_pace.place(only(runs.find(show, folder.name)))[0] == 3
     assert only(runs.find(show, folder.name)).done == 3
     # A full disk cut a line off in the middle, and the next writer went on behind it.
     path.write_bytes(whole + more[:20].encode() + more.encode() + b"\n[1]\nnull\n" + more.encode() + b"\n")
@@ -126,7 +126,7 @@ def test_events_are_read_on_and_never_again_also_by_the_next_process(show, train
     first = runs.find(show, folder.name)
     assert len(taken) > 60
     taken.clear()
-    runs._index.cache_clear()  # As in a panel that was started anew.
+    runs_kept.index.cache_clear()  # As in a panel that was started anew.
     assert runs.find(show, folder.name).told == first.told
     assert taken == []
     Events(folder / "events.jsonl").emit("log", step=LTX2, unit="show", message="one more")
@@ -139,7 +139,7 @@ def test_an_index_that_is_damaged_is_made_again(show, trained):
     first = runs.find(show, folder.name)
     (kept,) = (show.state / "index" / "runs").glob("*.json")
     kept.write_bytes(kept.read_bytes()[:50])
-    runs._index.cache_clear()
+    runs_kept.index.cache_clear()
     assert runs.find(show, folder.name).told == first.told
 
 
@@ -156,7 +156,7 @@ def test_many_runs_are_listed_by_pages_and_few_are_held(show, trained):
     found, total = runs.listed(show, 25, 50)
     assert (len(found), total, found[0].id) == (25, 90, "20261101T100039-aaaaaa")
     runs.listed(show, 90)
-    assert len(runs._index(show.state).runs) <= 80
+    assert len(runs_kept.index(show.state).runs) <= 80
 
 
 # Alive or not
@@ -169,7 +169,7 @@ def test_a_run_whose_process_was_killed_died_and_says_its_last_words(show, train
     )
     run = runs.find(show, folder.name)
     assert (run.state, run.state_of(only(run))) == ("running", "running")
-    assert runs.seconds_left(only(run)) == pytest.approx(16 * 2.4, rel=0.1)
+    assert runs_pace.seconds_left(only(run)) == pytest.approx(16 * 2.4, rel=0.1)
     assert {light.name: light.look for light in runs_lights.lights(show, run)}["Process"] == "good"
     sleeper.kill()
     sleeper.wait()
@@ -243,16 +243,44 @@ def test_a_checkpoint_that_left_the_store_puts_the_files_light_out(show, trained
     assert (light.look, light.figure) == ("bad", "gone from the store")
 
 
-def test_time_on_the_gpu_that_two_jobs_share_is_paid_for_once(show, trained):
-    def job(unit, began, ended, device):
-        about = {"step": "s", "unit": unit}
-        yield {"t": began, "event": "job started", **about, "device": device}
-        yield {"t": ended, "event": "job finished", **about, "made": True}
+def light(show, run_id, name):
+    return next(each for each in runs_lights.lights(show, runs.find(show, run_id)) if each.name == name)
 
-    events = [{"t": 0, "event": "started", "pid": GONE}, *job("a", 10, 110, "cuda"), *job("b", 60, 160, "cuda")]
-    events += [*job("c", 160, 900, "cpu"), {"t": 900, "event": "finished"}]
-    trained.run("20261101T100000-aaaaaa", events)
-    assert runs.gpu_seconds(runs.find(show, "20261101T100000-aaaaaa")) == 150
+
+def test_money_is_the_price_of_the_place_where_each_job_runs(show, trained):
+    def job(unit, place, began, ended, device="cuda"):
+        about = {"step": "s", "unit": unit}
+        yield {"t": began, "event": "job started", "name": "x", "device": device, "place": place, **about}
+        yield {"t": ended, "event": "job finished", "seconds": ended - began, "made": True, **about}
+
+    def ran(name, *jobs, **started):
+        events = [{"t": 0, "event": "started", "pid": GONE, **started}, *(each for job in jobs for each in job)]
+        trained.run(name, [*events, {"t": 9000, "event": "finished"}])
+        money = light(show, name, "Money")
+        return money.figure, money.detail
+
+    gpu, hosts = {"gpu": "Card", "gpu_price": "2"}, {"rented": {"gpus": 1, "price_per_hour": 6.0}}
+    beside = [job("a", "rented", 0, 1800), job("b", "rented", 900, 2700)]
+    assert ran("1", *beside, job("c", "local", 0, 9000, "cpu"), **gpu, hosts=hosts) == (
+        "$4.50",  # two that share a host pay for its clock once, and what the CPU here does costs nothing
+        "$6.00 an hour of rented",
+    )
+    both = [job("a", "local", 3000, 4800), job("b", "rented", 3000, 4800)]
+    assert ran("2", *both, **gpu, hosts=hosts)[0] == "$4.00"
+    free = {"gpu": "Card", "hosts": {"rented": {"gpus": 1, "price_per_hour": None}}}
+    assert ran("3", job("a", "rented", 5000, 5900), **free) == ("not known", "set price_per_hour under [hosts.rented]")
+    assert ran("4", job("a", "local", 5000, 5900), **free) == ("not known", "set gpu_price_per_hour under [settings]")
+    assert ran("5", job("a", "local", 5000, 5900, "cpu"), **gpu) == ("$0.00", "no GPU")
+
+
+def test_a_training_on_a_host_is_paid_by_the_clock_and_its_gpu_is_not_looked_for_here(show, trained):
+    name, ago = "20261101T100000-aaaaaa", time.time() - 3600
+    folder = trained.training(
+        name, began=ago, steps=90, upto=20, every=50, ended=False, samples=False, place="rented", lives=True
+    )
+    assert light(show, name, "Money").figure == "$4.00"
+    assert light(show, name, "GPU").detail.endswith("as it told itself on rented")
+    assert only(runs.find(show, folder.name)).place == "rented"
 
 
 # Going on
@@ -420,7 +448,7 @@ def test_what_loads_its_model_has_not_stalled(show, trained, sleeper):
     folder = trained.training(
         "20261101T100000-aaaaaa", began=time.time(), steps=90, upto=0, ended=False, pid=sleeper.pid, samples=False
     )
-    assert not runs.is_stalled(only(runs.find(show, folder.name)), time.time() + 10**5)
+    assert not runs_pace.is_stalled(only(runs.find(show, folder.name)), time.time() + 10**5)
 
 
 def test_a_job_tells_its_end_by_itself(show, hook, monkeypatch):

@@ -114,6 +114,16 @@ def test_a_file_with_a_difficult_name_has_a_plain_id(folder):
     assert len(show.store.get(plan.outputs["episode", "My_Show_S01E02_ber"], Episode).subtitles) == 1
 
 
+def test_what_lies_in_hidden_folders_is_no_picture_of_the_bible(folder):
+    """The store's files are many, and a page must not look at each of them."""
+    (folder / "refs" / ".aside").mkdir()
+    shutil.copy(folder / "refs" / "ann.png", folder / "refs" / ".aside" / "ann.png")
+    with (folder / "bible.toml").open("a") as file:
+        file.write("# refs/.aside/ann.png\n")
+    show = open_show(folder)
+    assert list(show.store.get(show.plan().outputs["bible-source", "show"], BibleSource).pictures) == ["refs/ann.png"]
+
+
 def test_an_unchanged_file_is_not_read_again_and_a_changed_one_is(folder, monkeypatch):
     first = open_show(folder).plan().outputs
     monkeypatch.setattr("pipeline.engine.fingerprint.of_file", None)

@@ -6,14 +6,14 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import marks, media, shared
+from app import components, marks, media, shared
 from pipeline.datasets import Row, Standing
 
 _here = Path(__file__).parent
 _sample = st.components.v2.component(
     "dailies_sample",
     html=(_here / "sample.html").read_text(encoding="utf-8"),
-    css=(_here / "sample.css").read_text(encoding="utf-8"),
+    css=(_here / "sample.css").read_text(encoding="utf-8") + components.SLIDER,
     js=(_here / "sample.js").read_text(encoding="utf-8"),
 )
 

@@ -11,7 +11,7 @@ from app.shared import Palette
 from pipeline import audit, control, timelines
 from pipeline.audit import Audited
 from pipeline.control import Show
-from pipeline.schemas.story import Doubt
+from pipeline.schemas.story import UNKNOWN, Doubt
 from pipeline.timelines import Outcome, Shown
 
 COLOURS: dict[str, tuple[Palette, str]] = {
@@ -104,7 +104,7 @@ def lines(clip: Shown, outcome: Outcome, names: Mapping[str, str]) -> None:
 
 
 def _named(before: timelines.Said, after: timelines.Said, names: Mapping[str, str]) -> tuple[str, str]:
-    first, second = (names.get(each.speaker or "", each.speaker or "not known") for each in (before, after))
+    first, second = (called(each.speaker or UNKNOWN, names) for each in (before, after))
     return first, second
 
 
@@ -114,15 +114,20 @@ def doubts(asked: Iterable[Doubt], names: Mapping[str, str]) -> None:
             what = f"Was it “{doubt.heard}”?" if doubt.kind == "text" else "Who says this?"
             sign = ":orange[**?**]" if doubt.kind == "text" else ":violet[**◆**]"
             st.markdown(f"{sign} :gray[{marks.clock(doubt.span.start)}] **{marks.plain(what)}**")
-            scored = [(names.get(each.value, each.value), each.score) for each in doubt.candidates]
+            scored = [(called(each.value, names), each.score) for each in doubt.candidates]
             st.markdown(" · ".join(f"{marks.plain(name)} :gray[{score:.0%}]" for name, score in scored))
             for sentence in doubt.evidence:
                 st.caption(marks.told(sentence))
 
 
+def called(value: str, names: Mapping[str, str]) -> str:
+    """What a doubt's candidate is called: a character by name, words as they are."""
+    return "not known" if value == UNKNOWN else names.get(value, value)
+
+
 def decisions(show: Show, taken: Iterable[Audited], names: Mapping[str, str]) -> None:
     for each in taken:
-        was, now = names.get(each.original, each.original), names.get(each.chosen, each.chosen)
+        was, now = called(each.original, names), called(each.chosen, names)
         what = marks.changed(was, now) if was != now else f"“{marks.plain(now)}” stands"
         with st.expander(f"Decided: {what} :gray[{each.score:.0%}]", icon=":material/gavel:"):
             st.markdown(marks.plain(each.line))
@@ -132,7 +137,7 @@ def decisions(show: Show, taken: Iterable[Audited], names: Mapping[str, str]) ->
             for weighed in each.weighed:
                 parts = {"words": weighed.lexical, "voices": weighed.voices, "model": weighed.model}
                 told = ", ".join(f"{name} {share:.0%}" for name, share in parts.items() if share is not None)
-                st.caption(f"{marks.plain(names.get(weighed.value, weighed.value))} {weighed.score:.0%}: {told}")
+                st.caption(f"{marks.plain(called(weighed.value, names))} {weighed.score:.0%}: {told}")
             if asked := each.consulted:
                 st.caption(marks.plain(f"Asked {asked.model}: {asked.reason or asked.problem}"))
             if each.reverted_by:

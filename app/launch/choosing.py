@@ -59,7 +59,7 @@ def card(now: Outlook, offer: Offer, is_chosen: bool) -> None:
 
 def any_step(now: Outlook, steps: list[str], chosen: str) -> None:
     st.markdown("**:material/account_tree: Any step**")
-    st.caption("One step, and what it needs.")
+    st.caption("One step, and all that it needs to be made first.")
     is_chosen = chosen in steps
     standing(now, (chosen,) if is_chosen else tuple(steps))
     st.selectbox(

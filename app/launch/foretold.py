@@ -111,10 +111,10 @@ def memory(of: Preview) -> tuple[str, str, str] | None:
         return None
     last = jobs[-1]
     estimate = last.planned.get("estimated_bytes") or 0
-    known = f"measured {last.memory_bytes / 1e9:.1f} GB" if last.memory_bytes else "by the planner, last time"
+    known = f"measured {foretold.size(last.memory_bytes)}" if last.memory_bytes else "by the planner, last time"
     card = last.planned.get("card") or "the card"
     hint = f"{last.planned.get('setting', '')} on {card}. Another setting is planned anew before the first step."
-    return f"{(estimate or last.memory_bytes) / 1e9:.1f} GB", known, hint
+    return foretold.size(estimate or last.memory_bytes), known, hint
 
 
 def changes(of: Preview) -> None:

@@ -15,6 +15,9 @@ USED, HOT = STATES["running"].colour, STATES["stale"].colour
 FULL = 0.9
 """Above it a bar is shown as a warning."""
 
+MOST = 12
+"""So many jobs of a host are listed; a hundred that wait would hide what else is to be seen."""
+
 LOOKS = {
     "working": ("working", STATES["running"]),
     "idle": ("idle", STATES["fresh"]),
@@ -33,7 +36,7 @@ def card(show: Show, host: Host, left: Forecast | None) -> None:
             st.badge(word, icon=look.icon, color=look.palette, width="content")
             st.caption(marks.plain(host.kind))
         if host.problem:
-            st.warning(marks.plain(host.problem), icon=":material/cloud_off:")
+            st.warning(marks.told(host.problem), icon=":material/cloud_off:")
         warning(host)
         returning(host, left)
         if host.machine is not None:
@@ -41,7 +44,7 @@ def card(show: Show, host: Host, left: Forecast | None) -> None:
             components.drawing(f'<div class="meters">{bars}</div>', key=f"meters-{host.place}")
         cards, price = st.columns([3, 2], gap="medium")
         with cards:
-            graphics(host)
+            graphics(host, bool(show.file.hosts))
         with price:
             account(host)
         working(show, host)
@@ -109,17 +112,15 @@ def meter(name: str, share: float, words: str, below: str, *, may_be_full: bool 
     )
 
 
-def graphics(host: Host) -> None:
+def graphics(host: Host, has_hosts: bool) -> None:
     st.markdown("**GPUs**")
     if host.is_remote and not host.gpus:
         said = host.no_gpu or "not known while it does not answer"
         st.caption(f":material/info: {marks.count(host.gpus_declared, 'GPU')} by its settings; {marks.plain(said)}.")
         return
     if not host.gpus:
-        st.caption(
-            f":material/info: None here: {marks.plain(host.no_gpu)}. Steps for a GPU run on the CPU, slower; "
-            "training a full model needs one."
-        )
+        go = "are for the hosts below" if has_hosts else "run on the CPU, slower; training a full model needs one"
+        st.caption(f":material/info: None here: {marks.plain(host.no_gpu)}. Steps for a GPU {go}.")
         return
     bars = "".join(gpu(each) for each in host.gpus)
     components.drawing(f'<div class="meters">{bars}</div>', key=f"gpus-{host.place}")
@@ -155,19 +156,25 @@ def account(host: Host) -> None:
 
 def working(show: Show, host: Host) -> None:
     """What runs now, and what waits behind it."""
-    st.markdown("**Running now**")
+    st.markdown("**Running and waiting**" if host.queue else "**Running now**")
     if host.state in ("away", "asked"):
         st.caption("Not known while it does not answer.")
     elif not host.running and not host.working and not host.queue:
         here, there = "What is launched runs here, in a process of its own.", "No job waits there."
         st.caption(f"Nothing. {there if host.is_remote else here}")
-    for job in host.working:
-        done = f" · {job.at_step or job.done:,} of {job.of_steps or job.total:,}" if job.of_steps or job.total else ""
-        name = f"{job.step} of {job.unit}" if job.unit != shared.SHOW else job.step
-        st.badge(f"{name}{done}", icon=STATES["running"].icon, color=STATES["running"].palette, width="content")
-    for sent in host.queue:
-        state = STATES["running" if sent.state == "running" else "missing"]
-        words = f"{sent.state} since {sent.at:%H:%M:%S} · `{marks.plain(sent.id)}`"
-        st.markdown(f":{state.palette}[{state.icon}] {words}", help=marks.plain(sent.message) or None)
+    with st.container(gap="xxsmall"):
+        for job in host.working[:MOST]:
+            done = (
+                f" · {job.at_step or job.done:,} of {job.of_steps or job.total:,}" if job.of_steps or job.total else ""
+            )
+            name = f"{job.step} of {job.unit}" if job.unit != shared.SHOW else job.step
+            st.badge(f"{name}{done}", icon=STATES["running"].icon, color=STATES["running"].palette, width="content")
+        for sent in host.queue[:MOST]:
+            state = STATES["running" if sent.state == "running" else "missing"]
+            id_ = sent.id.replace("`", "'")  # Within code nothing else ends it, and nothing is escaped.
+            words = f"{sent.state} since {sent.at:%H:%M:%S} · `{id_}`"
+            st.markdown(f":{state.palette}[{state.icon}] {words}", help=marks.plain(sent.message) or None)
+        if more := len(host.working[MOST:]) + len(host.queue[MOST:]):
+            st.caption(f"and {marks.count(more, 'more job')}; Runs has those of this show")
     for started in host.running:
         shell.job(show, started, launching.called(started) if started.verb == launching.VERB else "")

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import shell
-from app.runs import charts, drawn, pictures
+from app.runs import charts, drawn, pictures, samples
 from pipeline import runs
 from pipeline.control import Show
 from pipeline.runs import Run
@@ -17,29 +17,53 @@ MOST = 6
 
 
 def part(show: Show, known: Sequence[Run]) -> None:
-    """The runs that the address names, by default the two newest."""
-    trained = {run.id: run for run in known if run.trainings}
+    """The trainings that the address names, by default the two newest."""
+    trained = {key: each for run in known for key, each in _of(run)}
     wanted = [each for each in st.query_params.get("compare", "").split(",") if each]
     for each in wanted:
-        if each not in trained and (older := runs.find(show, each)) and older.trainings:
-            trained[each] = older
+        if each not in trained and (older := runs.find(show, each.partition(".")[0])):
+            trained |= dict(_of(older))
     st.session_state.setdefault("compared", [each for each in wanted if each in trained][:MOST] or [*trained][:2])
     chosen = st.multiselect(
-        "Trainings", list(trained), key="compared", max_selections=MOST, format_func=lambda id_: name(trained[id_]),
+        "Trainings", list(trained), key="compared", max_selections=MOST, format_func=lambda key: name(*trained[key]),
         placeholder="Choose two or more",
     )  # fmt: skip
     st.query_params["compare"] = ",".join(chosen) or "choose"
     if not trained:
         shell.nothing("Nothing was trained yet", "Launch a training; it then stands here.", ":material/show_chart:")
         return
-    found = [(trained[id_], trained[id_].trainings[-1]) for id_ in chosen]
-    named = [(name(run), runs.whole(show, run, job)) for run, job in found]
+    found = [trained[key] for key in chosen]
+    named = [(name(run, job), runs.whole(show, run, job)) for run, job in found]
     charts.charts(charts.compared(named), "compared-charts")
     drawn.drawn(_table(show, found, [training for _, training in named]), "compared-table")
+    seen([(run.id, training) for (run, _), (_, training) in zip(found, named, strict=True)], samples.compared(named))
 
 
-def name(run: Run) -> str:
-    return f"{pictures.title(run)}, {run.at:%d %b %H:%M}"
+def seen(of: Sequence[tuple[str, Training]], shown: dict[str, Any]) -> None:
+    """What they make of the same words and seed; a click opens the sample in its own training."""
+    if not shown["columns"]:
+        return
+
+    def opened(cell: str) -> None:
+        number, row = (int(each) for each in cell.split("."))
+        column = samples.columns([training for _, training in of])[number]
+        run_id, training = of[column.training]
+        text = shown["rows"][row]["text"]
+        made = next(each for each in training.samples if each.step == column.step and each.text == text)
+        st.query_params.pop("compare", None)
+        st.query_params.update({"run": run_id, "part": "Samples", "sample": f"{made.step}.{made.prompt}"})
+
+    st.markdown("**Samples**, at the best checkpoint of each")
+    samples.samples(shown, opened, "compared-samples")
+
+
+def _of(run: Run) -> list[tuple[str, tuple[Run, Job]]]:
+    """The trainings of a run as the address names them: by the run, of several in one by their step too."""
+    return [(run.id if len(run.trainings) == 1 else f"{run.id}.{job.step}", (run, job)) for job in run.trainings]
+
+
+def name(run: Run, job: Job) -> str:
+    return f"{job.step}, {run.at:%d %b %H:%M}"
 
 
 def _table(show: Show, found: Sequence[tuple[Run, Job]], trainings: Sequence[Training]) -> str:
@@ -48,14 +72,14 @@ def _table(show: Show, found: Sequence[tuple[Run, Job]], trainings: Sequence[Tra
         return ""
     heads = "".join(
         f'<th><i class="dash" style="border-color:var(--st-{charts.COLOURS[number % len(charts.COLOURS)]}-color)"></i>'
-        f'<a href="{escape(pictures.address(run=run.id))}">{escape(name(run))}</a></th>'
-        for number, (run, _) in enumerate(found)
+        f'<a href="{escape(pictures.address(run=run.id))}">{escape(name(run, job))}</a></th>'
+        for number, (run, job) in enumerate(found)
     )
     best = [training.best for training in trainings]
     rows: list[tuple[str, list[str]]] = [
         ("best hold-out loss", [f"{each.loss:.4f} at step {each.step:,}" if each else "–" for each in best]),
-        ("steps", [f"{(each.last or (0, 0))[1]:,} of {each.of:,}" for each in trainings]),
-        ("state", [str(run.state) for run, _ in found]),
+        ("steps taken", [f"{(each.last or (0, 0))[1]:,} of {each.of:,}" for each in trainings]),
+        ("state", [run.state_of(job) for run, job in found]),
         *differences([_settings(show, run, job) for run, job in found]),
     ]
     body = "".join(

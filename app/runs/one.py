@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import marks, media, shell
 from app.runs import acting, charts, drawn, pictures, samples
-from pipeline import runs, runs_alike, runs_lights
+from pipeline import foretold, runs, runs_alike, runs_lights
 from pipeline.control import Show
 from pipeline.runs import Run
 from pipeline.runs_told import Job, Training
@@ -116,7 +116,7 @@ def seen(show: Show, run: Run, job: Job, training: Training) -> None:
         )  # fmt: skip
         return
     chosen = st.query_params.get("sample", "")
-    samples.samples(training, run.id, chosen, lambda cell: st.query_params.update({"sample": cell}))
+    samples.samples(samples.data(training, run.id, chosen), lambda cell: st.query_params.update({"sample": cell}))
     known = {f"{each.step}.{each.prompt}": each for each in training.samples}
     if chosen not in known:
         st.caption("Click a sample for the training clips most like it; the address is then a link to it.")
@@ -163,8 +163,9 @@ def checkpoints(show: Show, run: Run, job: Job, training: Training) -> None:
             f'href="{escape(pictures.address(run=run.id, checkpoint=str(step)))}">{step:,}</a></td>'
             f'<td class="number">{loss}</td><td class="best">{"★ best" if is_best else ""}</td>'
             f"<td>{pictures.ago(kept.at)}</td>"
-            f'<td class="number">{size(weights.size_bytes)}</td><td>{take if there else "gone from the store"}</td>'
-            f"<td>{size(state.size_bytes) + ', with optimizer' if there else '–'}</td></tr>"
+            f'<td class="number">{foretold.size(weights.size_bytes)}</td>'
+            f"<td>{take if there else 'gone from the store'}</td>"
+            f"<td>{foretold.size(state.size_bytes) + ', with optimizer' if there else '–'}</td></tr>"
         )
     head_ = (
         '<tr><th class="number">Step</th><th class="number">Held out</th><th></th><th>Kept</th>'
@@ -186,7 +187,9 @@ def lora(show: Show, job: Job) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(gap=None):
             st.markdown(f"**The LoRA** :gray[step {found.best_step:,} of {found.steps:,}, rank {found.rank}]")
-            st.caption(f"{marks.plain(found.base)} · trigger `{found.trigger}` · {size(found.weights.size_bytes)}")
+            st.caption(
+                f"{marks.plain(found.base)} · trigger `{found.trigger}` · {foretold.size(found.weights.size_bytes)}"
+            )
         links = [("Download", found.weights), ("Model card", found.card), ("Log", found.log)]
         html = "".join(f'<a href="{escape(media.url(file))}" download>{name}</a>' for name, file in links)
         drawn.drawn(f'<div class="take">{html}</div>', "lora")
@@ -198,6 +201,7 @@ def words(show: Show, run: Run, job: Job | None) -> None:
         started = run.started.lines if run.started else ()
         st.code("\n".join(started[-20:]) or "…", language=None, wrap_lines=True)
         return
+    nothing = "Nothing yet." if run.state == "running" else "Nothing."
     told = "".join(
         f'<tr><td style="white-space:nowrap" class="muted">{pictures.clock(at)}</td><td>{escape(line)}</td></tr>'
         for at, line in reversed(job.lines)
@@ -210,17 +214,8 @@ def words(show: Show, run: Run, job: Job | None) -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         st.markdown("**Told**")
-        drawn.drawn(f"<table>{asked}{told}</table>" if asked or told else "Nothing yet.", "told")
+        drawn.drawn(f"<table>{asked}{told}</table>" if asked or told else nothing, "told")
     with right:
         st.markdown("**Printed**")
         printed = escape("\n".join(runs.log_tail(show, run.id, job)))
-        drawn.drawn(f'<pre class="log">{printed or "Nothing yet."}</pre>', "printed")
-
-
-def size(size_bytes: float) -> str:
-    """`512 B`, `428 MB`, `1.2 GB`."""
-    for unit in ("B", "kB", "MB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} GB"
+        drawn.drawn(f'<pre class="log">{printed or nothing}</pre>', "printed")

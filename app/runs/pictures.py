@@ -8,8 +8,9 @@ from html import escape
 from urllib.parse import urlencode
 
 from app import shared
-from pipeline import runs
+from pipeline import runs_pace
 from pipeline.jobs import Job as Started
+from pipeline.places import LOCAL
 from pipeline.runs import Run
 from pipeline.runs_lights import Light
 from pipeline.runs_told import Job, Training
@@ -115,12 +116,16 @@ def ago(moment: float) -> str:
 
 def bar(run: Run, job: Job) -> str:
     """How far a job is, as a bar with its words."""
-    at, of = runs.place(job)
+    at, of = runs_pace.place(job)
     state = run.state_of(job)
     share = 1.0 if state in ("done", "fresh") else at / of if of else 0.0
-    left = runs.seconds_left(job) if run.state == "running" else None
+    goes = run.state == "running" and job.state == "running"
+    stalled = goes and runs_pace.is_stalled(job, time.time())
+    left = runs_pace.seconds_left(job) if goes and not stalled else None
     words = f"{at:,} of {of:,}" if of else "has no items to count"
-    if left is not None and at < of:
+    if stalled:  # By its pace so far it would be done long ago.
+        words += " · does not move"
+    elif left is not None and at < of:
         words += f" · about {shared.duration(max(1, round(left)))} left"
     label = f"{job.step} {words}"
     return (
@@ -151,12 +156,14 @@ def single(run: Run, job: Job) -> str:
 def _job(run: Run, job: Job) -> str:
     state = run.state_of(job)
     unit = "" if job.unit == shared.SHOW else f' <span class="muted">{escape(job.unit)}</span>'
+    where = "" if job.place == LOCAL else f' <span class="muted">on {escape(job.place)}</span>'
     end = time.time() if state == "running" else job.ended or (run.told.ended or run.told.at)
     took = "" if state in ("blocked", "fresh") else shared.duration(end - job.began)
     middle = bar(run, job) if job.total or job.training else ""
     words = job.words or (job.lines[-1][1] if job.lines and state in ("running", "died", "stopped") else "")
     return (
-        f"<span><b>{escape(job.step)}</b>{unit}</span><span>{badge(state)}</span><span class='way'>{middle}</span>"
+        f"<span><b>{escape(job.step)}</b>{unit}{where}</span><span>{badge(state)}</span>"
+        f'<span class="way">{middle}</span>'
         f'<span class="right muted">{took}</span>' + (f'<p class="words">{escape(words)}</p>' if words else "")
     )
 
@@ -186,7 +193,10 @@ def sparkline(training: Training) -> str:
     most = max(training.of, points[-1][0])
     low, high = min(value for _, value in points), max(value for _, value in points)
     stretch = (height - 6) / (high - low) if high > low else 0.0
-    path = " ".join(f"{width * step / most:.1f},{3 + (high - value) * stretch:.1f}" for step, value in points[::4])
+    path = " ".join(
+        f"{width * step / most:.1f},{3 + (high - value) * stretch:.1f}"
+        for step, value in points[:: max(1, len(points) // 80)]
+    )
     said = f"loss from {points[0][1]:.3g} to {points[-1][1]:.3g}"
     return (
         f'<svg class="spark" viewBox="0 0 {width} {height}" role="img" aria-label="{said}"><title>{said}</title>'

@@ -1,13 +1,14 @@
 """Samples beside each other: a column for each checkpoint, the base model first, a row for each prompt."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from app import media
+from app import components, media
 from pipeline.runs_told import Training
 
 KEY = "samples"
@@ -16,21 +17,21 @@ _here = Path(__file__).parent
 _samples = st.components.v2.component(
     "dailies_samples",
     html=(_here / "samples.html").read_text(encoding="utf-8"),
-    css=(_here / "samples.css").read_text(encoding="utf-8"),
+    css=(_here / "samples.css").read_text(encoding="utf-8") + components.SLIDER,
     js=(_here / "samples.js").read_text(encoding="utf-8"),
 )
 
 
-def samples(training: Training, run_id: str, chosen: str, on_chosen: Callable[[str], None]) -> None:
-    """The grid. A click on a sample is told to `on_chosen` as "STEP.PROMPT"."""
+def samples(shown: dict[str, Any], on_chosen: Callable[[str], None], key: str = KEY) -> None:
+    """The grid. A click on a sample is told to `on_chosen` as "STEP.PROMPT", the step as its column has it."""
 
     def clicked() -> None:
-        state = st.session_state.get(KEY)
+        state = st.session_state.get(key)
         found = state.get("chosen") if state else None
         if found:
             on_chosen(str(found))
 
-    _samples(data=data(training, run_id, chosen), key=KEY, on_chosen_change=clicked)
+    _samples(data=shown, key=key, on_chosen_change=clicked)
 
 
 def data(training: Training, run_id: str, chosen: str = "") -> dict[str, Any]:
@@ -57,6 +58,62 @@ def data(training: Training, run_id: str, chosen: str = "") -> dict[str, Any]:
             for number, each in sorted(prompts.items())
         ],
         "cells": {f"{each.step}.{each.prompt}": media.url(each.video) for each in training.samples},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A training's samples at one step, in a grid of several trainings."""
+
+    training: int
+    step: int
+
+
+def columns(trainings: Sequence[Training]) -> list[Column]:
+    """The base model as the first training saw it, then of each its best checkpoint that has samples, else its last."""
+    found: list[Column] = []
+    for number, training in enumerate(trainings):
+        steps = {each.step for each in training.samples}
+        if 0 in steps and not found:
+            found.append(Column(number, 0))
+        if made := steps - {0}:
+            best = training.best
+            found.append(Column(number, best.step if best and best.step in made else max(made)))
+    return found
+
+
+def compared(named: Sequence[tuple[str, Training]]) -> dict[str, Any]:
+    """As `data`, of several trainings: a column for each, a row for each prompt with the same seed. A sample stands
+    under the number of its column.
+    """
+    shown = columns([training for _, training in named])
+    prompts: dict[tuple[str, int], int] = {}
+    of: dict[int, str] = {}
+    cells = {}
+    for number, column in enumerate(shown):
+        for each in named[column.training][1].samples:
+            if each.step == column.step:
+                row = prompts.setdefault((each.text, each.seed), len(prompts))
+                of.setdefault(row, each.of)
+                cells[f"{number}.{row}"] = media.url(each.video)
+    return {
+        "run": " ".join(name for name, _ in named),
+        "chosen": "",
+        "columns": [_compared(number, column, *named[column.training]) for number, column in enumerate(shown)],
+        "rows": [{"prompt": row, "text": text, "of": of[row], "seed": seed} for (text, seed), row in prompts.items()],
+        "cells": cells,
+    }
+
+
+def _compared(number: int, column: Column, name: str, training: Training) -> dict[str, Any]:
+    losses = {each.step: each.loss for each in training.holdout if math.isfinite(each.loss)}
+    loss = losses.get(column.step)
+    return {
+        "step": number,
+        "name": f"{name}: step {column.step:,}" if column.step else "base model",
+        "loss": f"{loss:.4f}" if loss is not None else "",
+        "change": _change(loss, losses.get(0)) if column.step else "",
+        "best": False,
     }
 
 

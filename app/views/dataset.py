@@ -112,15 +112,16 @@ def histograms(rows: Sequence[Row], names: Mapping[str, str]) -> None:
         pictures.lying("Who is in it", pictures.by_name(cast_, 7)),
         pictures.lying("Pixels and frames", pictures.by_name(shapes, 7)),
     ]
+    key = "".join(
+        f'<span><i style="background:{colour}"></i>{name}</span>'
+        for name, colour in (("trained on", pictures.TRAIN), ("held out", pictures.HELD))
+    )
     with st.container(border=True):
         for number, (column, picture) in enumerate(zip(st.columns(4, gap="medium"), drawn, strict=True)):
             with column:
                 drawing(picture, f"histogram-{number}")
-        key = "".join(
-            f'<span><i style="background:{colour}"></i>{name}</span>'
-            for name, colour in (("trained on", pictures.TRAIN), ("held out", pictures.HELD))
-        )
-        drawing(f'<div class="key">{key}</div>', "histogram-key")
+                if not number:  # Below the lowest of them, so that the row is no taller for it.
+                    drawing(f'<div class="key">{key}</div>', "histogram-key")
 
 
 @st.fragment
@@ -164,12 +165,13 @@ def browse(show: Show, of: Standing, names: Mapping[str, str]) -> None:
 
 def concerns(found: Sequence[Finding]) -> frozenset[str] | None:
     """What looks wrong, each with a button that shows just its samples; the stems of the one that is chosen."""
-    for number, each in enumerate(found):
-        icon = ":orange[:material/warning:]" if each.level == "warning" else ":gray[:material/info:]"
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"{icon} **{marks.plain(each.what)}** :gray[{marks.told(each.remedy)}]", width="content")
-            if each.stems:
-                st.button("Show", key=f"finding-{number}", type="tertiary", on_click=_about, args=(each.what,))
+    with st.container(gap="xxsmall"):
+        for number, each in enumerate(found):
+            icon = ":orange[:material/warning:]" if each.level == "warning" else ":gray[:material/info:]"
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(f"{icon} **{marks.plain(each.what)}** :gray[{marks.told(each.remedy)}]", width="content")
+                if each.stems:
+                    st.button("Show", key=f"finding-{number}", type="tertiary", on_click=_about, args=(each.what,))
     about = next((each for each in found if each.what == st.session_state.get("about")), None)
     if about is None:
         return None

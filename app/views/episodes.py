@@ -75,7 +75,7 @@ def chosen_episode(show: Show) -> str:
 def watch(show: Show, timeline: Timeline, names: dict[str, str]) -> None:
     """The player, and beside it the clip that somebody chose; runs again only when somebody chooses."""
     shell.tell()
-    outcome = timelines.outcome(show)
+    outcome = timelines.outcome_of(show, timeline)
     places = {each.id: each.name for each in timelines.bible(show).places}
     at = moment(timeline)
     left, right = st.columns([3, 2], gap="medium")
@@ -84,7 +84,7 @@ def watch(show: Show, timeline: Timeline, names: dict[str, str]) -> None:
         player.player(shown, chosen)
         if st.session_state.pop("link-asked", False):
             st.toast("The address of this page is the link to this moment.", icon=":material/link:")
-    with right, st.container(height=610, border=False):
+    with right, st.container(height=700, border=False):
         if here := timeline.clip_at(at):
             clip.part(show, timeline.episode, here, outcome, names)
 

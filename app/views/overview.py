@@ -11,7 +11,12 @@ from pipeline.control import Link, UnitStatus
 FOLLOW_SECONDS = 3.0  # between two looks while something runs
 WATCH_SECONDS = 15.0  # and otherwise, since a run may be started from a terminal at any time
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
-VERBS = {"run": ":material/play_arrow:", "push": ":material/upload:", "pull": ":material/download:"}
+VERBS: dict[shared.Verb, tuple[str, str]] = {
+    "run": ("Run", ":material/play_arrow:"),
+    "prepare": ("Run", ":material/play_arrow:"),
+    "push": ("Push", ":material/upload:"),
+    "pull": ("Pull", ":material/download:"),
+}
 WHOLE_SHOW = "whole show"  # the grid's column for what is made once
 
 
@@ -53,13 +58,11 @@ def next_step(now: Snapshot, advice: Advice) -> None:
             st.link_button(
                 "Open in Label Studio", advice.link.url, icon=":material/rate_review:", type="primary", width="content"
             )
-        if advice.command is not None:
-            st.code(advice.command, language=None, width=150)
-            verb = advice.command.removeprefix("dailies ")
+        if advice.verb is not None:
+            st.code(advice.command, language=None, width="content")
+            label, icon = VERBS[advice.verb]
             show = control.open_show(now.folder)
-            shell.start(
-                show, verb, verb.capitalize(), VERBS[verb], control.latest_jobs(show), primary=advice.link is None
-            )
+            shell.start(show, advice.verb, label, icon, control.latest_jobs(show), primary=advice.link is None)
 
 
 def pipeline(now: Snapshot) -> None:

@@ -1,5 +1,6 @@
 """What state every node is in, and why, in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ from pipeline.engine.run import read_failure
 from pipeline.engine.store import Run
 
 State = Literal["fresh", "stale", "missing", "failed", "running"]
+_SHOWN = 60
+"""Letters of a value that a sentence has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +112,20 @@ def _input_sentence(what: Plan, node: Node, path: str, cause: Cause) -> str:
             if fields:
                 first = fields[0]
                 more = f" and {len(fields) - 1} more" if len(fields) > 1 else ""
-                return f"{name}: {first.part.lstrip('.')} {_shown(first.was)} → {_shown(first.now)}{more}"
+                return f"{name}: {first.part.lstrip('.')} {_changed(first)}{more}"
     return f"{name} changed ({_shown(cause.was)[:10]} → {_shown(cause.now)[:10]})"
+
+
+def _changed(cause: Cause) -> str:
+    """One leaf in words: an object that came or went is not written out, nor are lists that are too long to compare."""
+    if isinstance(cause.was or cause.now, Mapping) and not (cause.was and cause.now):
+        return "is new" if cause.now else "is gone"
+    is_long = max(len(repr(cause.was)), len(repr(cause.now))) > _SHOWN
+    if is_long and isinstance(cause.was, list) and isinstance(cause.now, list) and len(cause.was) != len(cause.now):
+        return f"has {len(cause.now)} entries, had {len(cause.was)}"
+    return f"{_shown(cause.was)} → {_shown(cause.now)}"
 
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

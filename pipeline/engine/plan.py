@@ -180,6 +180,11 @@ def _differences(path: str, was: Any, now: Any) -> Iterator[Cause]:
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         for name in sorted(was.keys() | now.keys()):
             yield from _differences(f"{path}.{name}", was.get(name), now.get(name))
+    elif (before := _by_name(was)) is not None and (after := _by_name(now)) is not None:
+        for name in dict.fromkeys((*before, *after)):
+            yield from _differences(f"{path}[{name}]", before.get(name), after.get(name))
+        if before.keys() == after.keys() and list(before) != list(after):
+            yield Cause(path, list(before), list(after))
     elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
         for index, (one, other) in enumerate(zip(was, now, strict=True)):
             yield from _differences(f"{path}[{index}]", one, other)
@@ -187,6 +192,16 @@ def _differences(path: str, was: Any, now: Any) -> Iterator[Cause]:
         yield Cause(path, was, now)
 
 
+def _by_name(values: Any) -> dict[str, Any] | None:
+    """A list's objects by what tells them apart; None, where something has no such name or two have the same."""
+    if isinstance(values, list):
+        for key in ("id", "key", "name"):
+            named = {str(each[key]): each for each in values if isinstance(each, Mapping) and key in each}
+            if len(named) == len(values):
+                return named
+    return None
+
+
 def differences(was: Any, now: Any) -> list[Cause]:
-    """The leaves at which two JSON values differ."""
+    """The leaves at which two JSON values differ; of lists of named objects, also those that are new, gone or moved."""
     return list(_differences("", was, now))

@@ -4,14 +4,11 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
 from urllib.parse import quote
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -20,9 +17,7 @@ from benchmarks.season import Season
 from pipeline import access, desk, panel_log
 from pipeline.schemas.timeline import Scenes
 from pipeline.settings import PROJECT
-
-ANNA, BEN, SECRET = "anna@example.com", "ben@example.com", "correct horse battery"
-PATIENCE_SECONDS = 60
+from tests.app.open_tab import ANNA, BEN, PATIENCE_SECONDS, SECRET, Tab, signed_in
 
 
 @pytest.fixture(scope="module")
@@ -41,67 +36,14 @@ def panel(made, serve_all):
     return serve_all(made.folder)
 
 
-@contextmanager
-def signed_in(panel, name=ANNA):
-    """A client with a session."""
-    with httpx.Client(base_url=panel, trust_env=False, headers={"accept": "text/html"}) as client:
-        answer = client.post("/sign-in", data={"name": name, "password": SECRET, "next": "/review?part=Log"})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/review?part=Log")
-        yield client
-
-
-class Tab:
-    """A page that is open on the panel, as its browser speaks with it: whole messages on a websocket."""
-
-    def __init__(self, panel, client, query="", page="", *, session=""):
-        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-        headers = {"Cookie": cookie, "Origin": panel, "X-Dailies-Person": quote(ANNA)}
-        wanted = ["streamlit", "x", session] if session else ["streamlit"]
-        url = panel.replace("http", "ws") + "/_stcore/stream"
-        self._way = connect(url, additional_headers=headers, subprotocols=wanted, max_size=None, proxy=None)
-        self.query, self.page, self.hash = query, page, ""
-        self.session, self.buttons, self.texts = "", {}, []
-
-    def __enter__(self):
-        self.socket = self._way.__enter__()
-        return self.run()
-
-    def __exit__(self, *problem):
-        self._way.__exit__(*problem)
-
-    def run(self, states=()):
-        """Have the page drawn, with these widgets pressed; what it shows is in `buttons` and `texts` then."""
-        message = BackMsg()
-        message.rerun_script.query_string = self.query
-        message.rerun_script.page_name = self.page
-        message.rerun_script.page_script_hash = self.hash
-        for id_ in states:
-            state = message.rerun_script.widget_states.widgets.add()
-            state.id, state.trigger_value = id_, True
-        self.socket.send(message.SerializeToString())
-        self.buttons, self.texts = {}, []
-        while True:
-            said = ForwardMsg.FromString(self.socket.recv(timeout=PATIENCE_SECONDS))
-            kind = said.WhichOneof("type")
-            if kind == "new_session":
-                self.session, self.hash = said.new_session.initialize.session_id, said.new_session.page_script_hash
-            elif kind == "delta" and said.delta.WhichOneof("type") == "new_element":
-                element = said.delta.new_element
-                if element.WhichOneof("type") == "button":
-                    self.buttons[element.button.label] = element.button
-                self.texts += [element.markdown.body, element.alert.body, element.code.code_text, element.toast.body]
-            elif kind == "script_finished":
-                return self
-
-    @property
-    def accept(self):
-        """The button that accepts a group of places."""
-        return next(button for label, button in self.buttons.items() if label.startswith("Accept"))
-
-
 def offered(panel, client, **options):
     """The page that offers to accept a group of places, open."""
     return Tab(panel, client, "part=More+like+this", "review", **options)
+
+
+def accepting(tab):
+    """The button that accepts a group of places."""
+    return next(button for label, button in tab.buttons.items() if label.startswith("Accept"))
 
 
 # Strangers
@@ -263,8 +205,8 @@ def test_media_need_a_session_and_a_digest_that_the_show_refers_to(panel, made):
 def test_an_operator_changes_things_and_the_log_says_who_when_what_and_from_where(panel, made):
     before = len(desk.edits_made(made.show))
     with signed_in(panel) as client, offered(panel, client) as tab:
-        assert not tab.accept.disabled
-        tab.run([tab.accept.id])
+        assert not accepting(tab).disabled
+        tab.run([accepting(tab).id])
     (edit, *_) = desk.edits_made(made.show)
     assert len(desk.edits_made(made.show)) == before + 1
     assert edit.by == ANNA
@@ -277,11 +219,11 @@ def test_a_viewer_sees_all_and_changes_nothing_also_by_sending_what_an_operators
     desk.undo(made.show, [e.id for e in desk.edits_made(made.show) if e.what == "answer" and not e.undone_by], ANNA)
     before = len(desk.edits_made(made.show))
     with signed_in(panel) as operator, offered(panel, operator) as tab:
-        sent = tab.accept.id
+        sent = accepting(tab).id
     with signed_in(panel, BEN) as viewer, offered(panel, viewer) as tab:
-        assert tab.accept.disabled
-        assert "viewer" in tab.accept.help
-        assert tab.accept.id == sent
+        assert accepting(tab).disabled
+        assert "viewer" in accepting(tab).help
+        assert accepting(tab).id == sent
         tab.run([sent])
     assert len(desk.edits_made(made.show)) == before
     assert not [each for each in panel_log.entries(made.folder) if each.by == BEN and each.what != "sign in"]
@@ -295,7 +237,7 @@ def test_nobody_takes_up_somebody_elses_session(panel):
         offered(panel, viewer, session=tab.session) as thief,
     ):
         assert thief.session != tab.session
-        assert thief.accept.disabled
+        assert accepting(thief).disabled
     with signed_in(panel) as operator:
         with offered(panel, operator) as tab:
             pass
@@ -317,7 +259,7 @@ def test_who_may_is_asked_where_the_change_is_made_and_not_by_the_button_alone(p
         before = len(desk.edits_made(made.show))
         access.change(made.folder, ANNA, role="viewer")
         try:
-            tab.run([tab.accept.id])
+            tab.run([accepting(tab).id])
         finally:
             access.change(made.folder, ANNA, role="operator")
         assert "That did not work." in " ".join(tab.texts)

@@ -17,6 +17,7 @@ from pipeline.engine.plan import SHOW
 from pipeline.schemas.captions import Caption, Reviewed, ReviewedClip
 from pipeline.schemas.datasets import Account, Ltx2Dataset, Sample
 from pipeline.schemas.timeline import Span
+from pipeline.schemas.training import Ltx2Precomputed, RoundTrip
 from pipeline.timelines import timelines
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,18 @@ def test_a_sample_is_shown_with_the_caption_that_the_trainer_sees(page, packaged
     assert "**spyshw**" in words(app)
     assert "number 1 of several" in words(app)
     assert stem in words(app).replace("\\", "")
+
+
+def test_a_sample_whose_latents_were_decoded_again_says_how_much_they_keep(page, packaged):
+    stem, other = (clip.id for clip in timelines(packaged.show)[0].clips[:2])
+    of = Ltx2Precomputed(
+        base="Lightricks/LTX-2", revision=None, trigger="spyshw", samples=(),
+        empty=packaged.show.store.get(packaged.show.store.head("step3-ltx2-data", SHOW).output, Ltx2Dataset).dataset,
+        checks=(RoundTrip(sample=stem, psnr_db=31.26),),
+    )  # fmt: skip
+    packaged.save("step4-ltx2-preprocess", SHOW, of)
+    assert "its latents keep 31.3 dB of it (PSNR)" in words(page(packaged.folder, sample=stem))
+    assert "PSNR" not in words(page(packaged.folder, sample=other))
 
 
 def test_an_address_with_a_sample_that_is_gone_or_a_path_shows_the_first(page, packaged):

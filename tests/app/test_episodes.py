@@ -125,6 +125,15 @@ def test_an_index_reads_an_output_once_and_then_nothing_of_the_store(season, mon
     assert len(reads) == 4 * 3
 
 
+def test_what_became_of_one_episode_is_kept_by_itself(reviewed, monkeypatch):
+    (one, other), whole = timelines.timelines(reviewed.show), timelines.outcome(reviewed.show)
+    assert timelines.outcome_of(reviewed.show, one) == whole
+    assert timelines.outcome_of(reviewed.show, other) == timelines.Outcome()
+    monkeypatch.setattr(timelines, "_outcome", None)
+    timelines._outcome_of.cache_clear()  # As in a panel that was started anew.
+    assert timelines.outcome_of(reviewed.show, one) == whole
+
+
 def test_only_what_the_show_refers_to_is_handed_out(season, monkeypatch):
     made = season()
     monkeypatch.setenv("DAILIES_SHOW", str(made.folder))

@@ -1,13 +1,18 @@
 """Every page on an empty, a normal, a broken and a huge show; on the huge one no page reads the whole store."""
 
+import ast
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.panel import huge, views
-from pipeline import elsewhere, quality, standing, timelines
-from pipeline.schemas.captions import Captions, ReviewSnapshot
+from pipeline import datasets, elsewhere, measured, quality, runs, runs_kept, standing, timelines
+from pipeline.schemas.captions import Captions, Reviewed, ReviewSnapshot
+from pipeline.schemas.datasets import Ltx2Dataset, Wan21Package
 from pipeline.schemas.story import SettledTranscript
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +33,7 @@ TRICKS = [
 NAMES = (
     *("part", "group", "clip", "why", "find", "with", "episode", "t", "look", "words", "speaker", "character", "doubt"),
     *("reviewed", "who", "clips", "dataset", "sample", "run", "compare", "step", "host", "checkpoint", "page", "index"),
+    *("what", "split"),
 )
 
 
@@ -50,8 +56,8 @@ def page(monkeypatch):
 
 @pytest.fixture(scope="session")
 def huge_show(tmp_path_factory):
-    """200 episodes of 100 clips each, more than a half of them reviewed."""
-    return huge(tmp_path_factory.mktemp("huge") / "huge", 200, 100)
+    """200 episodes of 100 clips each, both datasets of them, 200 trainings and launches."""
+    return huge(tmp_path_factory.mktemp("huge") / "huge", 200, 100, answered=0.2)
 
 
 @pytest.mark.parametrize("view", views())
@@ -74,7 +80,9 @@ def test_a_page_of_a_normal_show_and_of_one_that_was_never_run_opens(page, view,
 
 @pytest.mark.parametrize("view", views())
 def test_a_page_of_a_huge_show_reads_indexes_and_not_the_store(page, view, huge_show, monkeypatch):
-    """What takes seconds or hundreds of megabytes stays out of the panel's process."""
+    """What takes seconds or hundreds of megabytes stays out of the panel's process: no record of the whole show is
+    read, and no event of a run that is over.
+    """
     reads = []
     get = type(huge_show.show.store).get
 
@@ -90,10 +98,34 @@ def test_a_page_of_a_huge_show_reads_indexes_and_not_the_store(page, view, huge_
     monkeypatch.setattr(standing, "_loaded", never)
     monkeypatch.setattr(elsewhere, "warm", lambda _: None)
     monkeypatch.setattr("app.desk.warm", lambda _: None)
-    timelines._timeline.cache_clear()
+    monkeypatch.setattr(runs_kept, "_read_on", never)
+    monkeypatch.setattr(timelines, "_outcome", never)
+    monkeypatch.setattr(measured.Fold, "take", never)
+    for cache in (timelines._timeline, timelines._outcome_of, datasets._dataset, runs_kept.index, measured._FOLDS):
+        getattr(cache, "cache_clear", getattr(cache, "clear", None))()
     page(huge_show.folder, view)
     for kind in (SettledTranscript, Captions, ReviewSnapshot):
         assert reads.count(kind) <= 2, (kind, reads.count(kind))
+    assert not {Reviewed, Ltx2Dataset, Wan21Package}.intersection(reads)
+
+
+def test_every_part_of_a_huge_show_says_what_there_is(page, huge_show):
+    def words(app):
+        return "\n".join(each.value for each in (*app.markdown, *app.caption))
+
+    for dataset, step in (("LTX-2", "step3-ltx2-data"), ("Wan2.1", "step3-wan21-package")):
+        app = page(huge_show.folder, "dataset", dataset=dataset, words="s01e150")
+        assert step in words(app)
+        assert "**90 samples**" in words(app)
+        assert next(iter(app.metric)).value == "17,000"
+    app = page(huge_show.folder, "runs")
+    assert "**200 runs**" in words(app)
+    assert [each.label for each in app.button if each.label == "Compare trainings"]
+    app = page(huge_show.folder, "runs", run=runs.ids(huge_show.show)[0], part="Checkpoints")
+    assert next(iter(app.segmented_control)).value == "Checkpoints"
+    launch = page(huge_show.folder, "launch", what="train-ltx-2")
+    assert words(launch).count("by anna@example.com") == 4, "the newest launches, not all of them"
+    assert "so far, for" in words(page(huge_show.folder, "hosts"))
 
 
 @pytest.mark.parametrize("view", views())
@@ -112,6 +144,28 @@ def test_no_address_of_a_page_reaches_the_file_system_or_breaks_it(page, view, s
     assert not [path for path in opened if "passwd" in path or "win.ini" in path or "%2f" in path]
 
 
+def test_all_names_that_an_address_may_have_are_tried():
+    """They are read from the panel's source: what it asks `st.query_params` for, and widgets that stand in it."""
+    found = set()
+    for path in (ROOT / "app").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = {}
+        for each in (node for node in tree.body if isinstance(node, ast.Assign)):
+            together = isinstance(each.targets[0], ast.Tuple)
+            targets, values = (each.targets[0].elts, each.value.elts) if together else (each.targets[:1], [each.value])
+            constants |= {ast.unparse(target): value for target, value in zip(targets, values, strict=True)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "st.query_params":
+                found.add(node.slice)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "st.query_params.get":
+                found.add(node.args[0])
+            elif isinstance(node, ast.Call) and any(each.arg == "bind" for each in node.keywords):
+                found.add(next(each.value for each in node.keywords if each.arg == "key"))
+        names = {ast.literal_eval(constants.get(ast.unparse(each), each)) for each in found}
+        assert names <= set(NAMES), path
+        found.clear()
+
+
 def test_the_figures_on_disk_are_the_figures(season):
     made = season()
     made.answered("s01e01", 0)
@@ -124,6 +178,13 @@ def test_the_figures_on_disk_are_the_figures(season):
     made.answered("s01e01", 1)
     made.pull()
     assert quality.counted(made.show) == (counted, False)
+
+
+class _Ending:
+    """Ends the process that reads it, as if it was killed at its work."""
+
+    def __reduce__(self) -> tuple[Callable[[int], Any], tuple[int]]:
+        return os._exit, (9,)
 
 
 def test_the_process_beside_does_what_the_desk_does_and_tells_what_goes_wrong(season, monkeypatch):
@@ -142,9 +203,8 @@ def test_the_process_beside_does_what_the_desk_does_and_tells_what_goes_wrong(se
         assert desk.edits_made(made.show)[0] == edit
         with pytest.raises(ValueError, match="there is no edit 99"):
             asked.undo(made.show, ["99"], "anna@example.com")
-        second._process.kill()
-        with pytest.raises(RuntimeError, match="ended with"):
-            asked.speakers(made.show)
+        with pytest.raises(RuntimeError, match="ended with 9"):
+            asked.undo(made.show, [_Ending()], "anna@example.com")
         assert asked.speakers(made.show) == desk.speakers(made.show), "another one is started"
     finally:
         second.end()

@@ -24,7 +24,7 @@ def test_a_new_show_says_what_to_run_and_shows_every_step(page, spies_copy):
     assert not app.exception
     assert app.title[0].value == "spies"
     assert any("results to make" in text.value for text in app.markdown)
-    assert app.code[0].value == "dailies run"
+    assert app.code[0].value == "dailies run step2-caption"
     grid = app.dataframe[0].value
     assert list(grid.index) == [step.name for step in dag.STEPS]
     assert set(grid["s01e01"]) <= {"○ missing", ""}

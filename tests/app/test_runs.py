@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 
 from app import media
 from app.runs import acting, charts, compare, pictures, samples
-from benchmarks.trained import LTX2, Trained
-from pipeline import runs, runs_asks
+from benchmarks.trained import LTX2, WAN21, Trained
+from pipeline import runs, runs_asks, runs_lights
 from pipeline.engine.events import Events, Reader
 from pipeline.engine.run import REQUESTS
 
@@ -120,6 +120,14 @@ def test_a_run_that_died_says_so_with_its_last_words_and_offers_to_go_on(page, t
     assert "Cancel" not in labels(app)
 
 
+def test_a_run_that_stalls_has_no_time_left_and_its_lights_say_so(trained):
+    trained.training(RUN, began=time.time() - 3600, steps=90, upto=20, every=50, ended=False, lives=True)
+    run = runs.find(trained.show, RUN)
+    assert "20 of 90 · does not move" in pictures.bar(run, only(run))
+    lights = {each.name: each.look for each in runs_lights.lights(trained.show, run)}
+    assert (lights["Process"], lights["Last step"], lights["GPU"], lights["Money"]) == ("good", "bad", "warn", "warn")
+
+
 def test_a_run_that_keeps_its_checkpoint_cannot_be_gone_on_with_yet(page, going):
     events = Events(going.show.state / "runs" / RUN / "events.jsonl")
     events.emit("stopped")
@@ -150,6 +158,17 @@ def test_two_trainings_are_compared_by_their_address(page, trained):
     trained.training("20261101T110000-bbbbbb", began=NOW + 99, steps=20, every=10, samples=False, lr=2e-4)
     app = page(trained.show.folder, compare=f"{RUN},20261101T110000-bbbbbb,nonsense")
     assert app.multiselect[0].value == [RUN, "20261101T110000-bbbbbb"]
+
+
+def test_of_a_run_with_two_trainings_each_can_be_compared(page, trained):
+    trained.training(RUN, began=NOW, steps=20, every=10, samples=False)
+    second = trained.training("20261101T110000-bbbbbb", began=NOW + 99, steps=20, every=10, samples=False, step=WAN21)
+    with (trained.show.state / "runs" / RUN / "events.jsonl").open("a") as stream:
+        stream.write((second / "events.jsonl").read_text().partition("\n")[2])
+    both = [f"{RUN}.{LTX2}", f"{RUN}.{WAN21}"]
+    app = page(trained.show.folder, compare=",".join(both))
+    assert app.multiselect[0].value == both
+    assert [each.partition(",")[0] for each in app.multiselect[0].options] == [WAN21, LTX2, WAN21]
 
 
 # What is said
@@ -235,6 +254,21 @@ def test_samples_stand_by_prompt_and_checkpoint_with_the_base_model_first(going)
     assert sum(each["best"] for each in data["columns"]) == 1
     assert [each["prompt"] for each in data["rows"]] == [0, 1, 2]
     assert data["cells"]["10.2"] == media.url(next(s.video for s in training.samples if (s.step, s.prompt) == (10, 2)))
+
+
+def test_samples_of_trainings_stand_beside_each_other_by_their_words_and_seed(going):
+    other = "20261101T110000-bbbbbb"
+    going.training(other, began=NOW, steps=30, every=15, samples=True, floor=0.2)
+    named = [(name, only(runs.find(going.show, name)).training) for name in (RUN, other)]
+    named[1][1].samples[:] = [each for each in named[1][1].samples if each.prompt != 2]
+    data = samples.compared(named)
+    best = {name: training.best.step for name, training in named}
+    assert [each["name"] for each in data["columns"]] == [
+        "base model", f"{RUN}: step {best[RUN]}", f"{other}: step {best[other]}"
+    ]  # fmt: skip
+    assert len(data["rows"]) == 3
+    assert data["columns"][2]["change"].startswith("−")
+    assert sorted(data["cells"]) == ["0.0", "0.1", "0.2", "1.0", "1.1", "1.2", "2.0", "2.1"]
 
 
 def test_only_settings_that_differ_are_compared():

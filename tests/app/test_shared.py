@@ -38,7 +38,7 @@ def test_a_failure_is_what_to_look_at_first():
 def test_what_runs_is_left_alone():
     advice = shared.advice([unit("a", "e1", "running"), unit("b", "e1", "missing", "waits for a")], [])
     assert advice.headline == "Running: a of e1"
-    assert advice.command is None
+    assert advice.command == ""
 
 
 def test_what_is_to_be_made_starts_with_its_root_cause():
@@ -61,6 +61,7 @@ def test_unanswered_tasks_are_the_reviewers_turn():
 
 def test_before_anybody_answered_the_reviewers_come_before_what_builds_on_them():
     units = [*FRESH, unit("c", "show", "missing"), unit("d", "show", "missing", "waits for c")]
+    assert shared.advice([unit("a", "e1", "missing"), *units], [], {"c", "d"}).command == "dailies run step2-caption"
     assert shared.advice(units, [], {"c", "d"}).command == "dailies push"
     links = [Link("Transcript", "http://ls/1", 0, 8), Link("Caption", "http://ls/2", 0, 8)]
     assert shared.advice(units, links, {"c", "d"}).headline == "Review Transcript: 0 of 8 answered"

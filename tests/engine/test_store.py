@@ -120,6 +120,18 @@ def test_differences_name_the_leaves():
     ]
 
 
+def test_differences_of_named_objects_are_theirs_wherever_they_stand():
+    ben, cone = {"id": "ben", "looks": "tall"}, {"id": "cone", "looks": "grey"}
+    found = plan.differences({"cast": [ben, cone]}, {"cast": [{"id": "ann"}, {**ben, "looks": "small"}, cone]})
+    assert [(cause.part, cause.was, cause.now) for cause in found] == [
+        (".cast[ben].looks", "tall", "small"),
+        (".cast[ann]", None, {"id": "ann"}),
+    ]
+    (moved,) = plan.differences([ben, cone], [cone, ben])
+    assert (moved.was, moved.now) == (["ben", "cone"], ["cone", "ben"])
+    assert len(plan.differences([ben, ben], [ben, cone])) == 2
+
+
 def test_gc_forgets_what_only_a_mirror_holds_once_nothing_reaches_it_or_it_has_come(tmp_path):
     store = Store(tmp_path)
     held = store.put(Book(pages=()))
