@@ -22,24 +22,6 @@ LONG = 60
 NONE = "–"
 """The choice that stands for no value."""
 
-_COUNTED = {
-    "s": ("shortest_clip", "longest_clip", "line_gap", "sentence_gap", "founding_seconds", "sound_seconds"),
-    "pixels": ("width", "height", "still_height"),
-    "GB": ("max_memory_gb",),
-    "steps": ("warmup", "checkpoint_every", "sample_every"),
-    "words": ("shortest", "longest"),
-    "letters": ("letters_before",),
-    "shots": ("scene_look_back",),
-    "captions": ("text_batch", "sample_clips"),
-    "clips": ("video_batch",),
-    "sounds": ("audio_batch",),
-    "latents": ("check",),
-    "batches": ("accumulation",),
-    "of 100": ("jpeg_quality",),
-}
-UNITS = {name: unit for unit, names in _COUNTED.items() for name in names}
-"""What a setting is counted in, where its name does not say it: `frames` are frames."""
-
 _LIMITS = {"gt": "more than {}", "ge": "at least {}", "lt": "less than {}", "le": "at most {}"}
 
 
@@ -91,7 +73,7 @@ def _fields(model: type[BaseModel], config: BaseModel, above: Path_) -> Iterator
         yield Field(
             path=(*above, name),
             kind=kind,
-            label=_label(name),
+            label=info.title or name.replace("_", " "),
             group=above[-1] if above else "",
             help=info.description or "",
             limits=", ".join(_limits(info)),
@@ -100,13 +82,6 @@ def _fields(model: type[BaseModel], config: BaseModel, above: Path_) -> Iterator
             default=said(_shown(default.get(name), kind)),
             is_optional=optional,
         )
-
-
-def _label(name: str) -> str:
-    """`warmup, steps`: a setting as people call it, with its unit."""
-    unit = UNITS.get(name, "")
-    words = name.removesuffix("_seconds").removesuffix("_gb") if unit in ("s", "GB") else name
-    return words.replace("_", " ") + (f", {unit}" if unit else "")
 
 
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The digest of a step's code: of what it does, not of how it is written.
 
 It covers the step's own file and the files of its project that it imports, the engine aside, each as a syntax tree
-without comments, docstrings and the annotations of functions. The annotations of class bodies stay: they are the
-fields of records, and a field's type changes what a step makes.
+without comments, docstrings, the annotations of functions, and what fields tell only people (`title`, `description`).
+The annotations of class bodies stay: they are the fields of records, and a field's type changes what a step makes.
 """
 
 import ast
@@ -66,6 +66,9 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
         yield from (name for name in names if name.partition(".")[0] == package and name != package)
 
 
+_FOR_PEOPLE = {"title", "description"}  # Of pydantic's Field: how the panel's forms name and explain a setting.
+
+
 class _Meaning(ast.NodeTransformer):
     """Removes what cannot change a result."""
 
@@ -91,6 +94,13 @@ class _Meaning(ast.NodeTransformer):
             case [ast.Expr(ast.Constant(str())), *rest]:
                 body[:] = rest or [ast.Pass()]
         return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        """A field of a class; those inside functions became plain assignments before."""
+        match node.value:
+            case ast.Call(func=ast.Name("Field"), keywords=keywords):
+                keywords[:] = [each for each in keywords if each.arg not in _FOR_PEOPLE]
+        return self.generic_visit(node)
 
     @staticmethod
     def _local(node: ast.stmt) -> ast.stmt:

@@ -17,8 +17,8 @@ class SampleConfig(StepConfig):
     SIDE_STEP: ClassVar[int]
     SOUND: ClassVar[bool]
 
-    width: int = Field(ge=64, description="Pixels.")
-    height: int = Field(ge=64, description="Pixels.")
+    width: int = Field(ge=64, title="width, pixels")
+    height: int = Field(ge=64, title="height, pixels")
     min_frames: int = Field(ge=1, description="Shorter clips are left out.")
     max_frames: int = Field(ge=1, description="Longer clips are cut to this many frames.")
     windows_per_clip: int = Field(default=1, ge=1, description="How many pieces a long clip may give.")

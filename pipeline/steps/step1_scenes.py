@@ -36,9 +36,11 @@ class Config(StepConfig):
     scene_likeness: float = Field(
         default=0.8, gt=0, le=1, description="Shots of one scene share so much of their colours."
     )
-    scene_look_back: int = Field(default=8, ge=1, description="Over how many shots a scene's likeness may reach.")
-    shortest_clip: float = Field(default=1.5, gt=0, description="In seconds.")
-    longest_clip: float = Field(default=8.0, gt=0, description="In seconds.")
+    scene_look_back: int = Field(
+        default=8, ge=1, description="Over how many shots a scene's likeness may reach.", title="scene look back, shots"
+    )
+    shortest_clip: float = Field(default=1.5, gt=0, title="shortest clip, s")
+    longest_clip: float = Field(default=8.0, gt=0, title="longest clip, s")
 
     @model_validator(mode="after")
     def _splits_come_out_long_enough(self) -> "Config":

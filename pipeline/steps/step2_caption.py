@@ -35,8 +35,8 @@ class Config(StepConfig):
         description="Repeat the bible's looks with each speaker. What every caption says, a trigger loses.",
     )
     name_places: bool = Field(default=True, description="Say where a clip plays, where that is known.")
-    shortest: int = Field(default=6, ge=0, description="Words; shorter captions are marked.")
-    longest: int = Field(default=220, ge=1, description="Words; longer captions are marked.")
+    shortest: int = Field(default=6, ge=0, description="Words; shorter captions are marked.", title="shortest, words")
+    longest: int = Field(default=220, ge=1, description="Words; longer captions are marked.", title="longest, words")
     models: tuple[Choice, ...] = Field(default=(), description="Asked if vlm: the first that can be had writes.")
     rules: str = Field(default=caption_asks.RULES, description="What a model is told of all captions.")
     style: Style = Field(default="paragraph", description="How long a model's caption is, and of what form.")

@@ -17,7 +17,7 @@ from pipeline.schemas.timeline import Scene, SceneSpans, Segment
 
 class Config(StepConfig):
     lines_before: int = Field(default=3, ge=0, description="How many last lines of the scene before are told.")
-    letters_before: int = Field(default=240, ge=40, description="How long that may be.")
+    letters_before: int = Field(default=240, ge=40, description="How long that may be.", title="text before, letters")
 
 
 @step(version=1)

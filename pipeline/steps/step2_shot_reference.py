@@ -18,9 +18,12 @@ from pipeline.schemas.timeline import Cuts, Episode, Shot
 
 class Config(StepConfig):
     still_height: int = Field(
-        default=540, ge=64, description="Lines of a still at most; never more than the episode's."
+        default=540,
+        ge=64,
+        description="Lines of a still at most; never more than the episode's.",
+        title="still height, pixels",
     )
-    jpeg_quality: int = Field(default=92, ge=1, le=100)
+    jpeg_quality: int = Field(default=92, ge=1, le=100, title="jpeg quality, of 100")
 
 
 class Measured(Record):

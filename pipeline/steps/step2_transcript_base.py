@@ -41,8 +41,10 @@ class Config(StepConfig, Weights):
     names: bool = Field(default=True, description="decode a second time, listening for the bible's names")
     text_source: Literal["asr", "subtitles", "auto"] = "asr"
     min_agreement: float = Field(default=0.7, ge=0, le=1, description="of a subtitle file's words heard too, for auto")
-    line_gap: float = Field(default=0.8, gt=0, description="seconds of pause that end a line")
-    sentence_gap: float = Field(default=0.1, ge=0, description="seconds of pause that end a line after a sentence")
+    line_gap: float = Field(default=0.8, gt=0, description="seconds of pause that end a line", title="line gap, s")
+    sentence_gap: float = Field(
+        default=0.1, ge=0, description="seconds of pause that end a line after a sentence", title="sentence gap, s"
+    )
     allow_silent: bool = Field(default=False, description="accept an episode without sound")
 
     def repository(self) -> str | None:

@@ -41,7 +41,9 @@ class Config(StepConfig):
     pictures: int = Field(default=8, ge=0, description="stills of the shots that a model is shown at once")
     reference_pictures: int = Field(default=1, ge=0, description="of each character, shown with every request")
     picture_pixels: int = Field(default=200_704, ge=4096, description="of each, at most; 448 x 448 without more")
-    sound_seconds: float = Field(default=40, ge=0, description="of the doubtful lines' sound, played at once")
+    sound_seconds: float = Field(
+        default=40, ge=0, description="of the doubtful lines' sound, played at once", title="sound, s"
+    )
 
     def runs_on(self, device: Device) -> Device:
         return on_device(self.models if self.backend == "multimodal" else (), device)

@@ -25,7 +25,9 @@ OVERLAP = 0.2
 
 class Config(StepConfig):
     alike: float = Field(default=0.3, ge=-1, le=1, description="Groups of lines so alike in voice are one person's.")
-    founding_seconds: float = Field(default=1.0, ge=0, description="Shorter turns join a voice, they found none.")
+    founding_seconds: float = Field(
+        default=1.0, ge=0, description="Shorter turns join a voice, they found none.", title="founding turn, s"
+    )
     least_alike: float = Field(default=0.3, ge=-1, le=1, description="A short turn less like all voices has none.")
     steadiness: float = Field(default=0.6, ge=-1, le=1, description="In a line less like itself, two people speak.")
 

@@ -30,8 +30,8 @@ class Config(SampleConfig):
     SOUND: ClassVar[bool] = True
 
     # Nearly 16:9, so that next to nothing of a television picture is cropped.
-    width: int = Field(default=768, ge=64, description="Pixels.")
-    height: int = Field(default=448, ge=64, description="Pixels.")
+    width: int = Field(default=768, ge=64, title="width, pixels")
+    height: int = Field(default=448, ge=64, title="height, pixels")
     min_frames: int = Field(default=25, ge=9, description="Shorter clips are left out.")
     max_frames: int = Field(default=121, ge=9, description="Longer clips are cut to this many frames.")
     no_audio: Literal["silence", "leave out"] = Field(

@@ -31,8 +31,8 @@ class Config(SampleConfig):
     SIDE_STEP: ClassVar[int] = 16
     SOUND: ClassVar[bool] = False
 
-    width: int = Field(default=832, ge=64, description="Pixels.")
-    height: int = Field(default=480, ge=64, description="Pixels.")
+    width: int = Field(default=832, ge=64, title="width, pixels")
+    height: int = Field(default=480, ge=64, title="height, pixels")
     min_frames: int = Field(default=17, ge=5, description="Shorter clips are left out.")
     max_frames: int = Field(default=81, ge=5, description="Longer clips are cut to this many frames.")
     captions: Literal["paragraph", "short"] = Field(

@@ -32,11 +32,18 @@ SILENT = "no audio track: only its picture is trained on"
 
 class Config(StepConfig, Foundation):
     model: str = Field(default="Lightricks/LTX-2", min_length=1, description="A name on the model hub, or a folder.")
-    text_batch: int = Field(default=4, ge=1, description="Captions embedded together.")
-    video_batch: int = Field(default=1, ge=1, description="Clips of one shape encoded together.")
-    audio_batch: int = Field(default=8, ge=1, description="Sounds of one length encoded together.")
+    text_batch: int = Field(default=4, ge=1, description="Captions embedded together.", title="text batch, captions")
+    video_batch: int = Field(
+        default=1, ge=1, description="Clips of one shape encoded together.", title="video batch, clips"
+    )
+    audio_batch: int = Field(
+        default=8, ge=1, description="Sounds of one length encoded together.", title="audio batch, sounds"
+    )
     check: int = Field(
-        default=0, ge=0, description="So many latents are decoded again and compared with their clips (PSNR in dB)."
+        default=0,
+        ge=0,
+        description="So many latents are decoded again and compared with their clips (PSNR in dB).",
+        title="check, latents",
     )
 
 

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 class Config(Wan21TrainingConfig):
     OBSERVING: ClassVar[frozenset[str]] = Wan21TrainingConfig.OBSERVING | {"video_batch"}
 
-    video_batch: int = Field(default=1, ge=1, description="Clips of one shape encoded together, before training.")
+    video_batch: int = Field(
+        default=1, ge=1, description="Clips of one shape encoded together, before training.", title="video batch, clips"
+    )
 
 
 @dataclass(frozen=True, slots=True)

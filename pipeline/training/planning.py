@@ -38,7 +38,7 @@ class Speed(BaseModel):
         "auto", description="With several GPUs: the base in parts, one on each. auto: where it fits no GPU whole."
     )
     max_memory_gb: float | None = Field(
-        None, gt=0, description="Use no more of the card than this; None takes what is free."
+        None, gt=0, description="Use no more of the card than this; None takes what is free.", title="max memory, GB"
     )
 
 

@@ -30,7 +30,9 @@ class TrainingConfig(StepConfig, Foundation):
         default="constant",
         description="linear and cosine fall to a tenth by the last step; with them, more steps begin again.",
     )
-    warmup: int = Field(default=10, ge=0, description="Steps in which the learning rate rises from nothing.")
+    warmup: int = Field(
+        default=10, ge=0, description="Steps in which the learning rate rises from nothing.", title="warmup, steps"
+    )
     rank: int = Field(default=32, ge=1, description="Of the LoRA: how much it can hold, and its size.")
     alpha: int | None = Field(default=None, ge=1, description="The LoRA's strength is alpha / rank; unset: rank.")
     targets: tuple[str, ...] = Field(min_length=1, description="Linears that get a LoRA, by how their names end.")
@@ -39,7 +41,10 @@ class TrainingConfig(StepConfig, Foundation):
     clip: float = Field(default=1.0, gt=0, description="Longest gradient; a longer one is shortened to it.")
     batch_size: int = Field(default=1, ge=1, description="Samples of one shape that go through the model together.")
     accumulation: int = Field(
-        default=1, ge=1, description="Batches for one step, over all GPUs together; each GPU takes its share."
+        default=1,
+        ge=1,
+        description="Batches for one step, over all GPUs together; each GPU takes its share.",
+        title="accumulation, batches",
     )
     gpus: int = Field(default=1, ge=1, description="GPUs of the host that train together.")
     ema: float | None = Field(
@@ -48,7 +53,10 @@ class TrainingConfig(StepConfig, Foundation):
     caption_dropout: float = Field(default=0.05, ge=0, le=1, description="Share of samples seen without their caption.")
     seed: int = Field(default=42, ge=0, description="Of all that is drawn.")
     checkpoint_every: int = Field(
-        default=250, ge=1, description="Steps between checkpoints; each is judged by the clips held out."
+        default=250,
+        ge=1,
+        description="Steps between checkpoints; each is judged by the clips held out.",
+        title="checkpoint every, steps",
     )
     holdout_sigmas: int = Field(
         default=10, ge=1, description="Noise levels at which each held-out clip is judged, evenly spread."
@@ -57,9 +65,14 @@ class TrainingConfig(StepConfig, Foundation):
         default=10.0, ge=0, description="Stop where the loss is so many times what is usual; 0: never."
     )
     sample_every: int = Field(
-        default=250, ge=0, description="Steps between samples, videos of fixed prompts. 0: at first and at last only."
+        default=250,
+        ge=0,
+        description="Steps between samples, videos of fixed prompts. 0: at first and at last only.",
+        title="sample every, steps",
     )
-    sample_clips: int = Field(default=2, ge=0, description="Captions of so many held-out clips are sampled.")
+    sample_clips: int = Field(
+        default=2, ge=0, description="Captions of so many held-out clips are sampled.", title="sample clips, captions"
+    )
     prompts: tuple[str, ...] = Field(default=(), description="More prompts to sample, of your own.")
     sample_seed: int = Field(default=42, ge=0, description="Of the samples' noise: the same at every step.")
     sample_steps: int = Field(default=30, ge=1, description="Denoising steps of a sample.")

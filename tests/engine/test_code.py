@@ -8,12 +8,14 @@ from pipeline.engine import code
 
 MODULE = '''"""A module."""
 from dataclasses import dataclass
+from pydantic import Field
 from {package}.lib import helper
 
 @dataclass
 class Thing:
     """A thing."""
     size: int = 3
+    width: int = Field(default=4, ge=1, title="width, pixels", description="Of the picture.")
 
 def run(x: int) -> int:
     """Runs."""
@@ -61,6 +63,7 @@ def test_the_step_and_what_it_imports_are_covered_and_nothing_else(project):
         ("(x: int) -> int", "(x)"),
         ("y: int = x + 1", "y = (x +\n        1)"),
         ("size: int = 3", "size: int   =   3"),
+        ('title="width, pixels", description="Of the picture."', 'description="How wide."'),
     ],
 )
 def test_what_cannot_change_a_result_does_not_count(project, old, new):
@@ -68,7 +71,8 @@ def test_what_cannot_change_a_result_does_not_count(project, old, new):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("x + 1", "x + 2"), ("size: int = 3", "size: float = 3"), ("size: int = 3", "size: int = 4")]
+    ("old", "new"),
+    [("x + 1", "x + 2"), ("size: int = 3", "size: float = 3"), ("size: int = 3", "size: int = 4"), ("ge=1", "ge=2")],
 )
 def test_what_can_change_a_result_counts(project, old, new):
     before, after = project(), project("step.py", old, new)
