@@ -49,7 +49,7 @@ def finish(transformer: nn.Module, setting: Setting, shapes: Sequence[Shape] = (
 
     `shapes` are those of the dataset, for measuring attention. Returns what was found, in words.
     """
-    from pipeline.training import attention, blocks
+    from pipeline.training import attention, blocks, rotary
 
     trained = [each for each in transformer.parameters() if each.requires_grad]
     for parameter in trained:
@@ -66,6 +66,7 @@ def finish(transformer: nn.Module, setting: Setting, shapes: Sequence[Shape] = (
         kernels = attention.order(found[0].name)
         said.append(f"attention forward and backward: {attention.in_words(found)}")
     blocks.fuse_adapters(transformer)
+    rotary.in_one_pass(transformer)
     blocks.recompute(repeated, setting.checkpointing, setting.checkpointed, kernels)
     if setting.compile:
         entries = ("proj_in", "audio_proj_in", "patch_embedding")
