@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.engine import upkeep
+from pipeline.engine import mirror_gc, upkeep
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.mirror import Mirror, Moved
 from pipeline.engine.store import Run
@@ -56,7 +56,7 @@ def pull(
 
 def clear(show: Show, *, grace_days: float, dry: bool = False) -> Moved:
     """Delete from the mirror what does not stand here, and did not when this was asked `grace_days` ago."""
-    return mirror(show).gc(frozenset(run.name for run in _heads(show)), grace_days * 86_400, dry=dry)
+    return mirror_gc.gc(mirror(show), frozenset(run.name for run in _heads(show)), grace_days * 86_400, dry=dry)
 
 
 def _heads(show: Show) -> list[Run]:

@@ -4,31 +4,36 @@ objects/ab/cdef...     bytes, named by their own digest, as in the store
 runs/<name>.json       a finished run, and the sizes of all objects that its output names
 state/unreached.json   what the last `gc` found that no run reaches, and when: deleted once it is old
 state/job-<id>.json    a job that a host is to run; beside it `asks-<id>`: what people asked of it meanwhile
-state/generation       a word that changes whenever something was deleted; who remembers it need not list what is there
+state/doubt-<digest>   somebody found this object missing or damaged: who has it sends it again
+state/generation       a word that changes whenever something was deleted or is doubted; who remembers it need not list
+                       what is there
+tmp/                   files that are being written
 
 Objects are named by content, so a push sends only what is missing, a broken transfer is simply done again, and writers
 cannot disagree. What a run's files are is known at once; their bytes are fetched when somebody opens them.
 """
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import portalocker
 from pydantic import ValidationError
 
 from pipeline.engine import fingerprint, upkeep
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.records import Record
 from pipeline.engine.store import Run, Store
-from pipeline.engine.transport import ASIDE, MirrorError, Transport, transport
+from pipeline.engine.transport import ASIDE, PARALLEL, RESUMED_BYTES, MirrorError, Transport, transport
 
 GENERATION = "state/generation"
-UNREACHED = "state/unreached.json"
-_PREFIXES = [f"{number:02x}" for number in range(256)]
-_FOLDERS = ["", ASIDE, "state", "runs", "objects", *(f"objects/{prefix}" for prefix in _PREFIXES)]
+DOUBT = "state/doubt-"
+OBJECTS = [f"objects/{number:02x}" for number in range(256)]
+_FOLDERS = ["", ASIDE, "state", "runs", "objects", *OBJECTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,10 @@ class Manifest(Record):
     sizes: dict[Digest, int]
 
 
+class LackingError(MirrorError):
+    """The mirror has not what a run of its own names, or has it damaged."""
+
+
 def _silent(_: int) -> None:
     return None
 
@@ -57,10 +66,10 @@ class Mirror:
     store: Store
     url: str
     ssh_config: Path | None = None
-    _transport: Transport = field(init=False)
+    transport: Transport = field(init=False)
 
     def __post_init__(self) -> None:
-        self._transport = transport(self.url, self.ssh_config, self.store.identity())
+        self.transport = transport(self.url, self.ssh_config, self.store.identity())
 
     # Towards the mirror
 
@@ -71,24 +80,47 @@ class Mirror:
         A run is told of when all its objects are there. Raises MirrorError; what went over stays.
         """
         needed = {digest for run in runs for digest in self._made_of(run)} | set(more)
-        here = {digest for digest in needed if self.store.object_path(digest).exists()}
+        here = {digest: path.stat().st_size for digest in needed if (path := self.store.object_path(digest)).exists()}
         known = self._known(self._generation())
         sent: set[Digest] = set()
-        while lacking := sorted(here - known.objects):
-            self._send(lacking, tell)
-            sent |= set(lacking)
-            known.objects |= here
+        told = 0
+        while True:
+            lacking = sorted(here.keys() - known.objects)
+            untold = [run for run in runs if run.name not in known.runs]
+            if not (lacking or untold):
+                break
+            self._memory().unlink(missing_ok=True)  # Whoever comes after a cut lists what has arrived.
+            if lacking:
+                self._send({digest: here[digest] for digest in lacking}, tell)
+                self.transport.remove([DOUBT + digest for digest in known.doubted & set(lacking)])
+                sent |= set(lacking)
+                known.objects |= set(lacking)
+                known.doubted -= set(lacking)
+            else:
+                told += self._tell_of(untold)
+                known.runs |= {run.name for run in untold}
             if (now := self._generation()) != known.generation:  # Somebody deleted meanwhile: maybe what we counted on.
                 known = self._list(now)
-        told = self._tell_of([run for run in runs if run.name not in known.runs])
-        known.runs |= {run.name for run in runs}
         self._remember(known)
-        size = sum(self.store.object_path(digest).stat().st_size for digest in sent)
-        return Moved(len(sent), size, len(here) - len(sent), told)
+        return Moved(len(sent), sum(here[digest] for digest in sent), len(here) - len(sent), told)
 
-    def _send(self, digests: Sequence[Digest], tell: Callable[[int], None]) -> None:
-        if digests:
-            self._transport.put({_name(digest): self.store.object_path(digest) for digest in digests}, tell)
+    def _send(self, sizes: Mapping[Digest, int], tell: Callable[[int], None]) -> None:
+        small = [digest for digest, size in sizes.items() if size < RESUMED_BYTES]
+        large = [digest for digest, size in sizes.items() if size >= RESUMED_BYTES]
+        self.transport.put({name_of(digest): self.store.object_path(digest) for digest in small}, tell)
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            list(pool.map(partial(self._send_large, tell=tell), large))
+
+    def _send_large(self, digest: Digest, tell: Callable[[int], None]) -> None:
+        """One process of this store at a time: what lies aside of it is gone on with, and two would mix."""
+        path, lock = self.store.object_path(digest), f"sending-{digest}"
+        try:
+            with self.store.lock(lock, wait=False):
+                self.transport.put({name_of(digest): path}, tell)
+        except portalocker.AlreadyLocked:
+            with self.store.lock(lock):
+                if self.transport.sizes([f"objects/{digest[:2]}"]).get(name_of(digest)) != path.stat().st_size:
+                    self.transport.put({name_of(digest): path}, tell)
 
     def _tell_of(self, runs: Sequence[Run]) -> int:
         if not runs:
@@ -100,7 +132,7 @@ class Mirror:
                 path = scratch / f"{run.name}.json"
                 path.write_text(Manifest(run=run, sizes=sizes).model_dump_json())
                 files[f"runs/{run.name}.json"] = path
-            self._transport.put(files, _silent)
+            self.transport.put(files, _silent)
         return len(runs)
 
     def _made_of(self, run: Run) -> set[Digest]:
@@ -111,7 +143,7 @@ class Mirror:
 
     def runs(self) -> list[str]:
         """The names of the runs that the mirror has."""
-        there = self._transport.sizes(["runs"])
+        there = self.transport.sizes(["runs"])
         return sorted(name.removeprefix("runs/").removesuffix(".json") for name in there if name.endswith(".json"))
 
     def adopt(self, names: Sequence[str], *, heads: bool = True) -> list[Run]:
@@ -120,7 +152,7 @@ class Mirror:
         With `heads`, the newest stands for its unit where none does yet. Raises MirrorError where the mirror lacks one.
         """
         names = [name for name in names if self.store.find_run(name) is None]
-        manifests = self._manifests(names)
+        manifests = self.manifests(names)
         self.fetch([each.run.output for each in manifests])
         for each in sorted(manifests, key=lambda each: -each.run.finished):
             self.store.await_objects({d: size for d, size in each.sizes.items() if d != each.run.output})
@@ -133,73 +165,63 @@ class Mirror:
 
         A transfer that was cut goes on where it was. Raises MirrorError for what the mirror lacks or holds damaged.
         """
-        wanted = sorted({digest for digest in digests if not self.store.object_path(digest).exists()})
-        if not wanted:
+        wanted = set(digests)
+        if all(self.store.object_path(digest).exists() for digest in wanted):
             return Moved()
         parts = self.store.root / "arriving"
         parts.mkdir(parents=True, exist_ok=True)
-        with self.store.lock("arriving"):
-            paths = {digest: parts / digest for digest in wanted}
-            self._transport.get({_name(digest): path for digest, path in paths.items()}, tell)
+        with self.store.lock("arriving"):  # Somebody else may have brought some meanwhile.
+            paths = {digest: parts / digest for digest in wanted if not self.store.object_path(digest).exists()}
+            self._get(paths, tell)
             damaged = [digest for digest, path in paths.items() if fingerprint.of_file(path) != digest]
             for digest in damaged:  # What was there of it may be the fault: once more from the start.
                 paths[digest].unlink()
-            self._transport.get({_name(digest): paths[digest] for digest in damaged}, _silent)
+            self._get({digest: paths[digest] for digest in damaged}, _silent)
             for digest in damaged:
                 if fingerprint.of_file(paths[digest]) != digest:
                     paths[digest].unlink()
-                    raise MirrorError(
-                        f"{_name(digest)} in the mirror {self.url} is damaged: delete it there, and push it again from"
-                        " where it was made"
-                    )
+                    raise self._doubt([digest], "is damaged")
             size = sum(path.stat().st_size for path in paths.values())
             for path in paths.values():
                 self.store.put_file(path, move=True)
-        return Moved(len(wanted), size)
+        return Moved(len(paths), size)
 
-    def _manifests(self, names: Sequence[str]) -> list[Manifest]:
+    def _get(self, paths: Mapping[Digest, Path], tell: Callable[[int], None]) -> None:
+        try:
+            self.transport.get({name_of(digest): path for digest, path in paths.items()}, tell)
+        except MirrorError:
+            there = self.transport.sizes(sorted({f"objects/{digest[:2]}" for digest in paths}))
+            if lacking := [digest for digest in paths if name_of(digest) not in there]:
+                raise self._doubt(lacking, "is missing") from None
+            raise
+
+    def _doubt(self, digests: Sequence[Digest], what: str) -> LackingError:
+        """Leave word, so that whoever has these objects does not trust that the mirror has them."""
+        for digest in digests:
+            self.write(DOUBT + digest, "")
+        self.write(GENERATION, uuid.uuid4().hex)
+        return LackingError(
+            f"{name_of(digests[0])} {what} in the mirror {self.url}: send it again from where it was made (`dailies"
+            " store push` there; a host does when its step is run again)"
+        )
+
+    def manifests(self, names: Sequence[str]) -> list[Manifest]:
+        """What the mirror tells of these runs."""
         with self.store.scratch() as scratch:
             files = {f"runs/{name}.json": scratch / f"{name}.json" for name in names}
             if files:
-                self._transport.get(files, _silent)
+                self.transport.get(files, _silent)
             try:
                 return [Manifest.model_validate_json(path.read_bytes()) for path in files.values()]
             except ValidationError as error:
                 raise MirrorError(f"a run in the mirror {self.url} was written by another version: {error}") from error
-
-    # Upkeep
-
-    def gc(self, keep: frozenset[str], grace_seconds: float, *, dry: bool = False) -> Moved:
-        """Forget runs that are not in `keep`, and delete objects that no run reaches, once both were so for
-        `grace_seconds`: another writer may just be about to need them.
-
-        Returns what was (with `dry`: would be) deleted.
-        """
-        with self.store.lock(f"mirror-gc-{self._id()}"):
-            names = self.runs()
-            listed = self._transport.sizes([f"objects/{prefix}" for prefix in _PREFIXES])
-            sizes = {_digest(name): size for name, size in listed.items()}
-            kept = self._manifests([name for name in names if name in keep])
-            wanted = {digest for each in kept for digest in each.sizes}
-            loose = {f"runs/{name}.json" for name in names if name not in keep}
-            loose |= {_name(digest) for digest in sizes.keys() - wanted}
-            since: dict[str, float] = json.loads(self.read(UNREACHED) or "{}")
-            now = time.time()
-            old = sorted(name for name in loose if now - since.get(name, now) >= grace_seconds)
-            gone = [_digest(name) for name in old if name.startswith("objects/")]
-            if not dry:
-                self._transport.remove(old)
-                self.write(UNREACHED, json.dumps({name: since.get(name, now) for name in loose - set(old)}))
-                if old:
-                    self.write(GENERATION, uuid.uuid4().hex)
-            return Moved(len(gone), sum(sizes[d] for d in gone), len(sizes) - len(gone), len(old) - len(gone))
 
     # What is there, remembered
 
     def _generation(self) -> str:
         if found := self.read(GENERATION):
             return found
-        self._transport.prepare(_FOLDERS)
+        self.transport.prepare(_FOLDERS)
         self.write(GENERATION, first := uuid.uuid4().hex)
         return first
 
@@ -212,31 +234,43 @@ class Mirror:
         return known if known.generation == generation else self._list(generation)
 
     def _list(self, generation: str) -> "_Known":
-        there = self._transport.sizes(["runs", *(f"objects/{prefix}" for prefix in _PREFIXES)])
-        objects = {_digest(name) for name in there if name.startswith("objects/")}
+        there = self.transport.sizes(["state", "runs", *OBJECTS])
+        doubted = {Digest(name.removeprefix(DOUBT)) for name in there if name.startswith(DOUBT)}
+        sizes = {digest_of(name): size for name, size in there.items() if name.startswith("objects/")}
+        objects = {digest for digest, size in sizes.items() if digest not in doubted and self._fits(digest, size)}
         runs = {name[len("runs/") : -len(".json")] for name in there if name.startswith("runs/")}
-        return _Known(generation, objects, runs)
+        return _Known(generation, objects, runs, doubted)
+
+    def _fits(self, digest: Digest, size: int) -> bool:
+        """Whether an object in the mirror is as long as ours."""
+        path = self.store.object_path(digest)
+        return not path.exists() or path.stat().st_size == size
 
     def _remember(self, known: "_Known") -> None:
-        content = {"generation": known.generation, "objects": sorted(known.objects), "runs": sorted(known.runs)}
+        content = {
+            "generation": known.generation,
+            "objects": sorted(known.objects),
+            "runs": sorted(known.runs),
+            "doubted": sorted(known.doubted),
+        }
         self.store.replace(self._memory(), json.dumps(content).encode())
 
     def _memory(self) -> Path:
-        return self.store.root / "mirrors" / self._id()
+        return self.store.root / "mirrors" / self.id()
 
-    def _id(self) -> str:
+    def id(self) -> str:
         return fingerprint.of_value("mirror", self.url)[:16]
 
     def read(self, name: str) -> str:
         """A small text (`state/...`) that is there; "" where there is none."""
         with self.store.scratch() as scratch:
-            return (self._transport.read(name, scratch / "word") or b"").decode()
+            return (self.transport.read(name, scratch / "word") or b"").decode()
 
     def write(self, name: str, text: str) -> None:
         """Put a small text there, whole or not at all, in place of what it was."""
         with self.store.scratch() as scratch:
             (scratch / "word").write_text(text)
-            self._transport.put({name: scratch / "word"}, _silent)
+            self.transport.put({name: scratch / "word"}, _silent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,14 +290,16 @@ class _Known:
     generation: str
     objects: set[Digest]
     runs: set[str]
+    doubted: set[Digest] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.objects, self.runs = set(self.objects), set(self.runs)
+        self.objects, self.runs, self.doubted = set(self.objects), set(self.runs), set(self.doubted)
 
 
-def _name(digest: Digest) -> str:
+def name_of(digest: Digest) -> str:
+    """Where in the mirror an object lies."""
     return f"objects/{digest[:2]}/{digest[2:]}"
 
 
-def _digest(name: str) -> Digest:
+def digest_of(name: str) -> Digest:
     return Digest("".join(name.split("/")[-2:]))

@@ -76,7 +76,8 @@ def _gc(store: Store, roots: frozenset[Digest], grace_seconds: float, dry: bool)
     if not dry:
         for path in runs:
             shutil.rmtree(path)
-        for path in (*objects, *old_memos, *markers, *(store.root / "locks").glob("run-*.lock")):
+        locks = [path for kind in ("run", "sending") for path in (store.root / "locks").glob(f"{kind}-*.lock")]
+        for path in (*objects, *old_memos, *markers, *locks):
             path.unlink()
     return Freed(len(runs), len(objects), len(old_memos), size)
 

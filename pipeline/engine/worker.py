@@ -5,7 +5,6 @@ that a job loaded stays for the next job. When stdin closes while a job runs, wh
 worker ends with everything it started.
 """
 
-import errno
 import importlib
 import json
 import os
@@ -29,6 +28,7 @@ from pipeline.engine.records import Record
 from pipeline.engine.spread import Member
 from pipeline.engine.step import Step
 from pipeline.engine.store import Run, Store
+from pipeline.engine.transport import FULL
 from pipeline.engine.work import Models, Services, StoppedError, Stopping, Workspace
 
 
@@ -172,7 +172,7 @@ def attempt(job: Job, models: Models, stopping: Stopping | None = None, spread: 
 
 def explain(error: BaseException, store: Path, host: str = "") -> str:
     """One line for people: what is wrong and, where it is known, what to do."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL:
         if host:
             return (
                 f"the disk of host {host} is full ({store}): free some space there (what is finished is in the mirror"

@@ -9,10 +9,11 @@ import pytest
 
 from benchmarks.loopback_ssh import SSHD, sshd
 from benchmarks.mirror import fill
-from pipeline.engine import upkeep
+from pipeline.engine import mirror_gc, upkeep
 from pipeline.engine.mirror import Fetcher, Mirror
+from pipeline.engine.openssh import OpenSsh
 from pipeline.engine.store import Store
-from pipeline.engine.transport import MirrorError, OpenSsh, transport
+from pipeline.engine.transport import MirrorError, transport
 
 SMALL = 200_000  # bytes of a run's files
 
@@ -116,10 +117,10 @@ def test_what_goes_missing_in_the_mirror_is_told_by_its_address(at, here, there,
 def test_objects_that_no_run_reaches_go_at_the_second_collection_and_come_back_when_pushed(at, here):
     mirror, kept, old = at(here), small(here), fill(here, 5000, begin=1_000_003)
     mirror.push([kept, old])
-    assert mirror.gc(frozenset({kept.name}), 1e6).objects == 0
-    assert mirror.gc(frozenset({kept.name}), 0, dry=True).runs == 1
+    assert mirror_gc.gc(mirror, frozenset({kept.name}), 1e6).objects == 0
+    assert mirror_gc.gc(mirror, frozenset({kept.name}), 0, dry=True).runs == 1
     assert len(mirror.runs()) == 2
-    gone = mirror.gc(frozenset({kept.name}), 0)
+    gone = mirror_gc.gc(mirror, frozenset({kept.name}), 0)
     assert gone.runs == 1
     assert gone.objects == len({old.output, *upkeep.files_in(here, old)})
     assert mirror.runs() == [kept.name]
@@ -153,7 +154,8 @@ def test_several_writers_push_the_same_and_their_own_at_once(at, tmp_path):
 
 
 def test_a_transfer_that_was_cut_goes_on_where_it_was(ssh_config, here, there, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.engine.transport._RESUMED_BYTES", 1000)
+    for module in ("mirror", "openssh"):
+        monkeypatch.setattr(f"pipeline.engine.{module}.RESUMED_BYTES", 1000)
     run = small(here)
     mirror = Mirror(here, f"sftp://mirror{tmp_path}/mirror", ssh_config)
     digest = max(upkeep.files_in(here, run), key=here.size)
