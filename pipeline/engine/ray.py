@@ -6,23 +6,22 @@ them. A process that is killed leaves its jobs running, and the next one attache
 
 import asyncio
 import json
-import logging
 import os
 import shlex
 import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.engine import upkeep
+from pipeline.engine import ray_jobs, upkeep
 from pipeline.engine.fingerprint import Digest
-from pipeline.engine.mirror import Mirror
+from pipeline.engine.mirror import LackingError, Mirror
 from pipeline.engine.remote import ANSWER, EVENT, ITEM, MARK, MODEL_SERVER_KEY, asks_text, job_text
 from pipeline.engine.step import Device
 from pipeline.engine.store import Store
@@ -33,10 +32,7 @@ from pipeline.engine.worker import Answer, Job, Sample, explain, record_failure
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-_LIVE = ("PENDING", "RUNNING")
 _ASK_SECONDS = 1.0
-_LOST_TRIES, _LOST_SECONDS = 5, 3.0
-"""A host that does not answer for so long is given up; its job may go on there, and the next run attaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +54,6 @@ class RayHost:
     gpus: int = 1
     ssh_config: Path | None = None
     check: Callable[[int], None] = lambda gpus: None
-
-
-class LostHostError(ConnectionError):
-    """The host does not answer any more."""
 
 
 class RayExecutor:
@@ -87,7 +79,7 @@ class RayExecutor:
         try:
             client = self._client()
             for name in live:
-                if self._status(client, name) in _LIVE:
+                if ray_jobs.status(client, name) in ray_jobs.LIVE:
                     client.stop_job(name)
         except Exception as error:  # The host may be gone, or refuse; what the run itself failed of must be told.
             sys.stderr.write(f"host {self._host.name} was not told to stop {', '.join(live)}: {error}\n")
@@ -105,7 +97,7 @@ class RayExecutor:
     def _work(self, job: Job, device: Device, future: "Future[Answer]") -> None:
         try:
             answer = self._answer(job, device)
-        except (ValueError, MirrorError, LostHostError) as error:
+        except (ValueError, MirrorError, ray_jobs.LostHostError) as error:
             answer = Answer(error=str(error))
         except Exception as error:  # Whatever it is, whoever waits for the answer must get one.
             traceback.print_exc()
@@ -119,11 +111,14 @@ class RayExecutor:
     def _answer(self, job: Job, device: Device) -> Answer:
         mirror = Mirror(self._store, self._host.mirror, self._host.ssh_config)
         if job.limit is None and job.name in mirror.runs():
-            return self._take(mirror, job.name, made=False)
+            try:
+                return self._take(mirror, job.name, made=False)
+            except LackingError as error:  # The host has it still, or makes it again, and sends it.
+                _append(job.log, f"{error}\n")
         self._host.check(_gpus(job, device))
         client = self._client()
         identity = self._identity(job)
-        if (status := self._status(client, identity)) not in _LIVE:
+        if (status := ray_jobs.status(client, identity)) not in ray_jobs.LIVE:
             if job.limit is None and status == "SUCCEEDED" and job.name in mirror.runs():  # Just now, that is.
                 return self._take(mirror, job.name, made=True)
             if status is not None:
@@ -148,7 +143,13 @@ class RayExecutor:
         plain = job.model_copy(update={"services": services, "mirror": None, "host": self._host.name})
         mirror.write(asks_text(identity), "")
         mirror.write(job_text(identity), plain.model_dump_json())
-        words = [identity, self._host.mirror_there, f"{self._host.folder}/{job.show}", str(self._host.gpus)]
+        words = [
+            identity,
+            self._host.mirror_there,
+            f"{self._host.folder}/{job.show}",
+            str(self._host.gpus),
+            self._host.name,
+        ]
         submit = partial(
             client.submit_job,
             # A line of a shell: `exec`, so that the word to stop reaches the job and nobody between; `cd`, as Ray runs
@@ -161,14 +162,14 @@ class RayExecutor:
                 "env_vars": {"PYTHONUNBUFFERED": "1", **({MODEL_SERVER_KEY: key} if key else {})},
             },
         )
-        for left in reversed(range(_LOST_TRIES)):
+        for left in reversed(range(ray_jobs.LOST_TRIES)):
             try:
                 submit()
                 return
             except RuntimeError as error:  # A cluster that has just started takes no jobs for some seconds.
                 if "No available agent" not in str(error) or not left:
                     raise
-            time.sleep(_LOST_SECONDS)
+            time.sleep(ray_jobs.LOST_SECONDS)
 
     async def _follow(self, client: "JobSubmissionClient", mirror: Mirror, job: Job) -> Answer:
         """Pass events and log on until the job has answered or ended."""
@@ -176,7 +177,7 @@ class RayExecutor:
         items: list[Path] = []
         answer: Answer | None = None
         try:
-            async for line in self._lines(client, self._identity(job)):
+            async for line in ray_jobs.lines(client, self._identity(job), self._host.name, self._host.address):
                 if not line.startswith(MARK):
                     _append(job.log, line)
                     continue
@@ -203,34 +204,6 @@ class RayExecutor:
             error=f"the job ended on host {self._host.name} without an answer ({said}): its log tells more; its"
             " finished items are kept there, run again"
         )
-
-    async def _lines(self, client: "JobSubmissionClient", identity: str) -> AsyncIterator[str]:
-        """The job's lines from its first, each once, through broken streams, until it has ended."""
-        seen, tries = 0, 0
-        while True:
-            rest, number = "", 0
-            try:
-                async for chunk in client.tail_job_logs(identity):
-                    tries = 0  # It answers, if only with what was told before.
-                    *lines, rest = (rest + chunk).split("\n")
-                    for line in lines:
-                        number += 1
-                        if number > seen:
-                            seen = number
-                            yield line + "\n"
-                if await asyncio.to_thread(self._status, client, identity) not in _LIVE:
-                    if rest and number + 1 > seen:
-                        yield rest + "\n"
-                    return
-            except (RuntimeError, OSError) as error:  # aiohttp's and requests' errors are among these.
-                tries += 1
-                if tries == _LOST_TRIES:
-                    raise LostHostError(
-                        f"host {self._host.name} does not answer any more at {self._host.address} ({error}): start it"
-                        f" again (`dailies host up {self._host.name}`, `dailies host ssh-tunnel {self._host.name}`) and"
-                        " run again; finished items are kept there"
-                    ) from error
-            await asyncio.sleep(_LOST_SECONDS if tries else _ASK_SECONDS)
 
     async def _pass_asks(self, mirror: Mirror, job: Job) -> None:
         """Send what people ask of the job to where its other half looks."""
@@ -262,21 +235,7 @@ class RayExecutor:
         return path
 
     def _client(self) -> "JobSubmissionClient":
-        from ray.job_submission import JobSubmissionClient
-
-        logging.getLogger("ray").setLevel(logging.WARNING)  # It tells of every package that it sends.
-        headers = {"Authorization": f"Bearer {self._host.token}"} if self._host.token else {}
-        return JobSubmissionClient(self._host.address.rstrip("/"), headers=headers)
-
-    @staticmethod
-    def _status(client: "JobSubmissionClient", identity: str) -> str | None:
-        """Ray's word for how a job is; None where it knows none of that name."""
-        try:
-            return str(client.get_job_status(identity).value)
-        except RuntimeError as error:
-            if "404" in str(error) or "does not exist" in str(error):
-                return None
-            raise
+        return ray_jobs.client(self._host.name, self._host.address, self._host.token)
 
 
 def _gpus(job: Job, device: Device) -> int:

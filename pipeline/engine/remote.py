@@ -1,4 +1,5 @@
-"""The host's half of a job: `python -m pipeline.engine.remote JOB MIRROR FOLDER GPUS`, started there by Ray.
+"""The host's half of a job: `python -m pipeline.engine.remote JOB MIRROR FOLDER GPUS HOST`, started there by
+Ray.
 
 The job is a text in the mirror; what it reads comes from the mirror, what it makes goes there. The host has a store of
 its own in FOLDER, so that a job that died goes on at its item. Events and the answer are lines on stdout that begin
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.engine import code, fingerprint, upkeep, worker
+from pipeline.engine.events import Events
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.mirror import Mirror
 from pipeline.engine.records import files_of
@@ -33,6 +35,8 @@ from pipeline.engine.worker import Answer, Job, Sample
 MARK = "\x1edailies "
 EVENT, ITEM, ANSWER = "e", "i", "a"
 MODEL_SERVER_KEY = "DAILIES_MODEL_SERVER_KEY"
+RAYS_OWN_SECONDS = 3
+"""Between Ray's two words to a job that is to stop, where nobody said otherwise (Ray 2.60)."""
 _LOOK_SECONDS = 0.5
 _ASK_SECONDS = 5.0  # every look at a mirror over ssh costs a connection
 
@@ -112,7 +116,10 @@ def run(job: Job, mirror: Mirror, stopping: Stopping, gpus: int = 1) -> Answer:
 
 @contextmanager
 def _telling(events: Path, write: Any) -> Iterator[None]:
-    """Pass on what is told in `events`, as it is told, and all of it by the end."""
+    """Pass on what is told in `events`, as it is told, and all of it by the end.
+
+    It is a file, not a pipe: whoever tells never waits for a reader, and what outlives the job is not stuck.
+    """
     done = threading.Event()
 
     def follow() -> None:
@@ -143,8 +150,14 @@ def _hearing(job: Job, name: str, mirror: Mirror, stopping: Stopping) -> Iterato
 
     def follow() -> None:
         assert job.requests is not None
+        is_warned = False
         while not done.wait(_ASK_SECONDS):
             if stopping.is_graceful:
+                if not is_warned and (seconds := _seconds_to_end()) < Stopping.GRACE_SECONDS:
+                    is_warned = True
+                    Events(job.events, (("step", job.step), ("unit", job.unit))).emit(
+                        "log", message=_soon_killed(seconds)
+                    )
                 asked = mirror.read(asks_text(name)).encode()
                 known = job.requests.stat().st_size
                 with job.requests.open("ab") as stream:
@@ -155,6 +168,18 @@ def _hearing(job: Job, name: str, mirror: Mirror, stopping: Stopping) -> Iterato
         yield
     finally:
         done.set()
+
+
+def _seconds_to_end() -> float:
+    """What Ray leaves a job between its polite and its last word; no address of Ray's tells it, but jobs inherit it."""
+    return float(os.environ.get("RAY_JOB_STOP_WAIT_TIME_S", RAYS_OWN_SECONDS))
+
+
+def _soon_killed(seconds: float) -> str:
+    return (
+        f"Ray on this host kills a job {seconds:g} s after it is told to stop: what came after the last checkpoint"
+        " would be lost; start Ray there with RAY_JOB_STOP_WAIT_TIME_S=80, as `dailies host init` has it"
+    )
 
 
 def received(name: str, mirror: Mirror, url: str, root: Path) -> Job:
@@ -200,20 +225,19 @@ def _write(line: str) -> None:
 
 def main() -> None:
     """Read the job, run it, and tell the answer as the last line."""
-    name, url, folder, gpus = sys.argv[1:]
+    name, url, folder, gpus, host = sys.argv[1:]
     root = Path.home() / Path(folder).expanduser()
     stopping = Stopping()
     _ends_when_told(stopping)
-    host = ""
     try:
         mirror = Mirror(Store(root / "store"), url)
         job = received(name, mirror, url, root)
-        host = job.host
         assert job.events is not None
         with _telling(job.events, _write), _hearing(job, name, mirror, stopping):
             answer = run(job, mirror, stopping, int(gpus))
         for line in sample_lines(mirror, answer.sample) if answer.sample else ():
             _write(line)
+        mirror.transport.remove([job_text(name), asks_text(name)])
     except Exception as error:  # Whatever it is, whoever waits for the answer must get one.
         traceback.print_exc()
         answer = Answer(error=worker.explain(error, root / "store", host))

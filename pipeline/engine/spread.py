@@ -25,6 +25,9 @@ TRIES = 3
 START_SECONDS = 300.0
 """A member that is not up by then is done without: somebody else may have taken its GPU."""
 
+JOIN_SECONDS = 90.0
+"""A cluster that takes no process in by then is given up; a busy machine needs some ten seconds."""
+
 IDLE_SECONDS = 30.0
 """Members whose step does something else for so long (a training, say) give their GPUs back."""
 
@@ -289,6 +292,29 @@ class _Actor:
         yield from self._member.made(call)
 
 
+def _join() -> None:
+    """Join the cluster that this process belongs to. Raises ClusterError, also where Ray does not answer for ever."""
+    import ray
+
+    raised: list[BaseException] = []
+
+    def init() -> None:
+        try:
+            ray.init(log_to_driver=True)
+        except BaseException as error:  # Of many kinds, by what is wrong there.
+            raised.append(error)
+
+    # In a thread: Ray itself tries an address that nobody answers for more than ten minutes.
+    thread = threading.Thread(target=init, daemon=True)
+    thread.start()
+    thread.join(JOIN_SECONDS)
+    if not (raised or thread.is_alive()):
+        return
+    error = raised[0] if raised else TimeoutError(f"no answer in {JOIN_SECONDS:g} s")
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    raise ClusterError(f"Ray takes no processes of this job ({said}): is it up, and of this version?") from error
+
+
 @contextmanager
 def over_cluster(follow: Callable[[Member], None], most: int | None = None) -> Iterator[Spread]:
     """A Spread over the GPUs that are free in the cluster that this process belongs to; `follow` runs the step for a
@@ -298,13 +324,7 @@ def over_cluster(follow: Callable[[Member], None], most: int | None = None) -> I
 
     if not ray.is_initialized():
         ends = signal.getsignal(signal.SIGTERM)
-        try:
-            ray.init(log_to_driver=True)
-        except Exception as error:  # Of many kinds, by what is wrong there.
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ClusterError(
-                f"Ray takes no processes of this job ({said}): is it up, and of this version?"
-            ) from error
+        _join()
         signal.signal(signal.SIGTERM, ends)  # Ray sets its own, and a job says itself how it ends.
     remote: Any = ray.remote
     resources: Any = ray.available_resources

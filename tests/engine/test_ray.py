@@ -211,7 +211,7 @@ def test_a_cluster_that_takes_no_members_is_told_as_that(host, make, tmp_path):
     there = job.model_copy(update={"requests": None, "host": "gpu"})
     Mirror(store, host.mirror).write(job_text("0i"), there.model_dump_json())
     done = subprocess.run(
-        (sys.executable, "-m", "pipeline.engine.remote", "0i", host.mirror, str(tmp_path / "host" / "toy"), "2"),
+        (sys.executable, "-m", "pipeline.engine.remote", "0i", host.mirror, str(tmp_path / "host" / "toy"), "2", "gpu"),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE))),
              "RAY_ADDRESS": "nowhere:0:0"},
         capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
