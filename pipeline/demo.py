@@ -1,17 +1,17 @@
 """`dailies demo`: the bundled show from video files to a browser full of tasks, or all the way to trained LoRAs."""
 
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import control
+from pipeline import control, ports
 from pipeline.control import UnitStatus
 from pipeline.engine.plan import SHOW
 from pipeline.engine.records import Record
 from pipeline.engine.run import Report
+from pipeline.ports import PortTakenError
 from pipeline.review import scripted
 from pipeline.schemas.captions import Reviewed
 from pipeline.schemas.datasets import Ltx2Dataset, Wan21Package
@@ -23,6 +23,9 @@ from pipeline.show import Show, open_show
 SPIES = PROJECT / "examples" / "spies"
 
 MACHINE = control.SHOWN
+
+_TRIES = 5
+"""How often other programs may be quicker at a port."""
 
 # What the scripted reviewer knows better than the machine: a name in the words, the name of a speaker, and that the
 # first clip shows a title.
@@ -47,14 +50,37 @@ class Once:
 
 
 def open_demo(folder: Path = SPIES) -> Show:
-    """The bundled show, on ports that are free. Raises ValueError where the show is not there."""
+    """The bundled show. Raises ValueError where it is not there."""
     if not (folder / "show.toml").exists():
         raise ValueError(f"the bundled show is not at {folder}: run the demo from a clone of the repository")
-    show = open_show(folder)
-    ports = {
-        name: _free(show.settings.host, getattr(show.settings, name)) for name in ("panel_port", "label_studio_port")
-    }
-    return replace(show, settings=show.settings.model_copy(update=ports))
+    return open_show(folder)
+
+
+@contextmanager
+def serving(show: Show) -> Iterator[tuple[Show, Running]]:
+    """Both servers for the length of a `with`, and the show that knows on which ports.
+
+    They are the show's own, or the next above them that are free; another program may take one before we listen there,
+    as a second demo does that was started beside this one, and then it is tried again.
+    """
+    with ExitStack() as stack:
+        for left in reversed(range(_TRIES)):
+            there = _on_free_ports(show)
+            try:
+                running = stack.enter_context(up(there))
+                break
+            except PortTakenError:
+                if not left:
+                    raise
+        yield there, running
+
+
+def _on_free_ports(show: Show) -> Show:
+    settings = show.settings
+    label_studio = ports.free(settings.host, settings.label_studio_port)
+    panel = ports.free(settings.host, settings.panel_port, but=label_studio)
+    free = {"label_studio_port": label_studio, "panel_port": panel}
+    return replace(show, settings=settings.model_copy(update=free))
 
 
 @contextmanager
@@ -62,8 +88,8 @@ def staying(show: Show, run: Run, say: Say) -> Iterator[Running]:
     """The show with its tasks in a running Label Studio, and the panel beside it, for the length of a `with`."""
     _succeed(run(show, MACHINE))
     say("starting Label Studio and the panel")
-    with up(show) as running:
-        control.push(show, log=say)
+    with serving(show) as (there, running):
+        control.push(there, log=say)
         yield running
 
 
@@ -71,14 +97,14 @@ def once(show: Show, run: Run, say: Say) -> Once:
     """All of it without staying. Raises ValueError where a step fails, so that nothing half done looks like success."""
     reports = [_succeed(run(show, MACHINE))]
     say("starting Label Studio and the panel")
-    with up(show):
-        pushed = control.push(show, log=say)
+    with serving(show) as (there, _):
+        pushed = control.push(there, log=say)
         say(f"{sum(each.created for each in pushed)} tasks pushed; the scripted reviewer answers what is open")
-        with control.label_studio(show) as client:
+        with control.label_studio(there) as client:
             answered = scripted.review(client, show.file.name, picks=PICKS, drop=DROP)
         say(f"{answered.tasks} tasks answered, {answered.accepted} of them as they were")
-        again = control.push(show, log=say)  # Before the pull: what the machines learn from answers may be told anew.
-        pulled, _ = control.pull(show)
+        again = control.push(there, log=say)  # Before the pull: what the machines learn from answers may be told anew.
+        pulled, _ = control.pull(there)
     reports.append(_succeed(run(show, None)))
     wrong = [f"unreadable answer: {line}" for line in pulled.unreadable]
     wrong += [f"a second push wrote {each.writes} {each.kind}" for each in again if each.writes]
@@ -129,16 +155,3 @@ def _succeed(report: Report) -> Report:
         (step, unit), message = report.failed[0]
         raise ValueError(f"{step} of {unit} failed: {message}")
     return report
-
-
-def _free(host: str, port: int) -> int:
-    """`port`, or the next one above it that nobody listens on."""
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                port += 1
-            else:
-                return port

@@ -43,11 +43,19 @@ def label_studio(show: Show, *, patience: float | None = None) -> Iterator["Clie
         login = saved_login(show.label_studio_data)
         if login is None:
             raise ValueError("Label Studio was never started here: run `dailies up` first, or set label_studio_url")
-        url, token = f"http://{settings.reachable_host}:{settings.label_studio_port}", login.token
+        url, token = _address(show), login.token
     if patience is not None:
         knock(url, patience=patience)
     with Client(url, token, **{} if patience is None else {"timeout": patience}) as client:
         yield client
+
+
+def _address(show: Show) -> str:
+    """Where the Label Studio that `dailies up` started listens: the demo takes the next free port, whatever is set."""
+    from pipeline.review.login import address
+
+    settings = show.settings
+    return address(show.label_studio_data) or f"http://{settings.reachable_host}:{settings.label_studio_port}"
 
 
 def push(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[Pushed, ...]":
@@ -221,7 +229,7 @@ def review_desk(show: Show) -> Desk:
 
     settings = show.settings
     ours = settings.label_studio_url is None
-    url = (settings.label_studio_url or f"http://{settings.reachable_host}:{settings.label_studio_port}").rstrip("/")
+    url = (settings.label_studio_url or _address(show)).rstrip("/")
     try:
         with label_studio(show, patience=GLANCE_SECONDS) as client:
             if len(client.projects_of(show.file.name)) < len(KINDS):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from pipeline import ports
 from pipeline.access import check_open
 from pipeline.review import server
 from pipeline.review.login import Login
@@ -36,7 +36,8 @@ class Running:
 def up(show: Show, *, panel: bool = True) -> Iterator[Running]:
     """Both servers, or without `panel` Label Studio alone, for the length of a `with`.
 
-    Raises LabelStudioError or ValueError, with the remedy, where one cannot start; nothing is left running then.
+    Raises LabelStudioError or ValueError (PortTakenError among them), with the remedy, where one cannot start; nothing
+    is left running then.
     """
     settings = show.settings
     if panel:
@@ -65,7 +66,7 @@ def up(show: Show, *, panel: bool = True) -> Iterator[Running]:
 @contextmanager
 def _panel(show: Show) -> Iterator[str]:
     host, port = show.settings.host, show.settings.panel_port
-    _check_free(host, port)
+    ports.check(host, port, "panel_port")
     url = f"http://{show.settings.reachable_host}:{port}"
     log = show.state / "panel.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +89,7 @@ def _panel(show: Show) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        _wait(process, f"{url}/_stcore/health", log)
+        _wait(process, f"{url}/_stcore/health", (host, port), log)
         yield url
     finally:
         if process.poll() is None:
@@ -102,30 +103,25 @@ def _panel(show: Show) -> Iterator[str]:
 
 def _places(show: Show) -> dict[str, str]:
     """What the panel must know of this show that its files may not say: the demo moves to ports that are free."""
-    ports = {
+    moved = {
         f"DAILIES_{name.upper()}": str(getattr(show.settings, name)) for name in ("panel_port", "label_studio_port")
     }
-    return {"DAILIES_SHOW": str(show.folder), **ports}
+    return {"DAILIES_SHOW": str(show.folder), **moved}
 
 
-def _check_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = f"cannot listen on {host}:{port} ({error.strerror})"
-            raise ValueError(f"{reason}: stop what runs there, or set another panel_port") from None
-
-
-def _wait(process: "subprocess.Popen[bytes]", health: str, log: Path) -> None:
+def _wait(process: "subprocess.Popen[bytes]", health: str, place: tuple[str, int], log: Path) -> None:
     end = time.monotonic() + _PANEL_SECONDS
     while time.monotonic() < end and process.poll() is None:
+        time.sleep(0.1)
+        if not ports.listens(process, *place, "panel_port"):
+            continue
         try:
             found = httpx.get(health, timeout=2, trust_env=False).status_code
-            if found in (httpx.codes.OK, httpx.codes.UNAUTHORIZED):  # Where people sign in, it is told to nobody else.
-                return
         except httpx.HTTPError:
-            time.sleep(0.1)
+            continue
+        if found in (httpx.codes.OK, httpx.codes.UNAUTHORIZED):  # Where people sign in, it is told to nobody else.
+            return
+    if process.poll() is not None:
+        ports.check(*place, "panel_port")
     last = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
     raise ValueError(f"the panel did not start; its log {log} ends:\n{last}")

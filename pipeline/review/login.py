@@ -11,6 +11,7 @@ from pipeline.review.errors import LabelStudioError
 from pipeline.review.interface import DISARMED
 
 DATABASE = "label_studio.sqlite3"
+ADDRESS = "server.url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,12 @@ def saved_login(data: Path) -> Login | None:
     """The login of the Label Studio whose data lie in `data`; None before its first start."""
     path = data / "login.json"
     return Login(**json.loads(path.read_text())) if path.exists() else None
+
+
+def address(data: Path) -> str | None:
+    """Where the Label Studio whose data lie in `data` listens; None while it does not run."""
+    path = data / ADDRESS
+    return path.read_text() if path.exists() else None
 
 
 def login_of(data: Path, email: str) -> Login:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,10 +15,12 @@ import httpx
 import portalocker
 import psutil
 
+from pipeline import ports
 from pipeline.review.errors import LabelStudioError
-from pipeline.review.login import DATABASE, Login, as_owner, environment, login_of, postgres
+from pipeline.review.login import ADDRESS, DATABASE, Login, as_owner, environment, login_of, postgres
 
 PID = "server.pid"
+SETTING = "label_studio_port"
 
 # The first start runs all of Label Studio's migrations: 27 s on two idle cores, and a laptop may be slow and busy.
 START_SECONDS = 300.0
@@ -54,7 +55,8 @@ def running(
     with what is there. `document_root` is the folder whose sub-folders it may serve. `templates` is a cache folder for
     empty databases, one for each release, that save half a minute at each first start. `database` is the address of a
     PostgreSQL database to use instead of SQLite (`postgresql://user:password@host:port/name`; its user must own it).
-    Raises ValueError where that is no such address, LabelStudioError where Label Studio cannot run.
+    Raises ValueError where that is no such address, PortTakenError where another program has the port, LabelStudioError
+    where Label Studio cannot run.
     """
     if not executable.exists():
         raise LabelStudioError(f"there is no Label Studio at {executable}: run `make setup`")
@@ -65,7 +67,7 @@ def running(
     login = login_of(data, email)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     with _alone(data, url, login):
-        _check_port(host, port)
+        ports.check(host, port, SETTING)
         variables = environment(data, document_root, login) | in_postgres
         if templates and not in_postgres and not (data / DATABASE).exists():
             _start_from_template(executable, templates, data, variables)
@@ -83,12 +85,14 @@ def running(
                 start_new_session=True,
             )
         (data / PID).write_text(str(process.pid))
+        (data / ADDRESS).write_text(url)
         try:
-            _wait(process, url, login, data, log)
+            _wait(process, url, (host, port), login, data, log)
             yield Server(url, login, process.pid, log)
         finally:
             _stop(process)
             (data / PID).unlink(missing_ok=True)
+            (data / ADDRESS).unlink(missing_ok=True)
 
 
 def answers(url: str, login: Login) -> bool:
@@ -131,18 +135,6 @@ def _check_orphan(data: Path) -> None:
         )
 
 
-def _check_port(host: str, port: int) -> None:
-    """Label Studio itself would quietly move to the next free port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise LabelStudioError(
-                f"cannot listen on {host}:{port} ({error.strerror}): set another label_studio_port"
-            ) from None
-
-
 def _start_from_template(executable: Path, templates: Path, data: Path, variables: Mapping[str, str]) -> None:
     """Put a copy of an empty, migrated database in place; the first start adds user and secret."""
     template = templates / f"label-studio-{_release(executable)}.sqlite3"
@@ -175,16 +167,24 @@ def _release(executable: Path) -> str:
     return found[0].name.removeprefix("label_studio-").removesuffix(".dist-info")
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, login: Login, data: Path, log: Path) -> None:
-    """Until the server answers to the token: /health would also be fine with somebody else's server."""
+def _wait(
+    process: subprocess.Popen[bytes], url: str, place: tuple[str, int], login: Login, data: Path, log: Path
+) -> None:
+    """Until the server answers to the token: /health would also be fine with somebody else's server.
+
+    Label Studio looks for its port seconds after it was started, and quietly takes the next one where somebody else has
+    it by then; whoever that is answers us.
+    """
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
             raise LabelStudioError(f"Label Studio ended at its start (exit {process.returncode}):\n{_tail(log)}")
+        time.sleep(0.2)
+        if not ports.listens(process, *place, SETTING):
+            continue
         try:
             response = httpx.get(f"{url}/api/current-user/whoami", headers=as_owner(login), timeout=5, trust_env=False)
         except httpx.HTTPError:
-            time.sleep(0.2)
             continue
         if response.status_code == httpx.codes.OK:
             return
@@ -193,7 +193,6 @@ def _wait(process: subprocess.Popen[bytes], url: str, login: Login, data: Path, 
                 f"Label Studio refuses the token in {data / 'login.json'}: it was made with another one, or the token"
                 " was reset in its web page (Account & Settings); put the valid one into that file"
             )
-        time.sleep(0.2)
     raise LabelStudioError(f"Label Studio does not answer at {url} after {START_SECONDS:.0f} s:\n{_tail(log)}")
 
 

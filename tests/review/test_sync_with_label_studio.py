@@ -8,6 +8,7 @@ import stat
 import httpx
 import pytest
 
+from pipeline.ports import PortTakenError
 from pipeline.review import interface, progress, scripted, server, sync
 from pipeline.review.client import Client, our_prediction
 from pipeline.review.errors import LabelStudioError
@@ -351,7 +352,7 @@ def test_a_port_that_is_taken_is_refused(label_studio, tmp_path):
         other.listen()
         port = other.getsockname()[1]
         start = server.running(Settings().label_studio_executable, tmp_path / "ls", tmp_path / "media", port=port)
-        with pytest.raises(LabelStudioError, match="set another label_studio_port"), start:
+        with pytest.raises(PortTakenError, match="set another label_studio_port"), start:
             pass
 
 
