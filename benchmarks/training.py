@@ -175,7 +175,7 @@ def our_step(
     is_graph = use_graphs and graphs.possible(
         torch.device(device), compiled=setting.compile, processes=1, shapes=1, is_mixed=False
     )
-    recorded = graphs.Graphs(parameters, print) if is_graph else None
+    recorded = graphs.Graphs(parameters, print, graphs.CudaGraph.of) if is_graph else None
 
     def step() -> None:
         if recorded:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import torch
-import torch._functorch.config
 from torch import Tensor, nn
+from torch._functorch import config as partitioning
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
@@ -55,18 +55,33 @@ def compile_all(blocks: Iterable[nn.Module], several_shapes: bool, *, is_sharded
 
     Of blocks that are to be sharded, only what stands between the gathering of their weights and letting them go.
     """
-    # Elementwise values and sums of rows are computed again on the way back: that reads what is read there anyway, and
-    # keeping them takes a fifth to a third more memory. What products and attention give is kept.
-    for rule in ("used_far_apart", "long_fusible_chains", "materialized_backward", "reductions"):
-        setattr(torch._functorch.config, f"ban_recompute_{rule}", False)
     # A model has variants: training and sampling, blocks that recompute and such that do not, and every shape anew.
     torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
     dynamic = None if several_shapes else False
     for block in blocks:
         if is_sharded:
-            block.forward = torch.compile(block.forward, fullgraph=True, dynamic=dynamic)
+            block.forward = torch.compile(block.forward, backend=_thrifty, fullgraph=True, dynamic=dynamic)
         else:
-            block.compile(fullgraph=True, dynamic=dynamic)
+            block.compile(backend=_thrifty, fullgraph=True, dynamic=dynamic)
+
+
+COMPILER = "inductor"
+"""torch's name for what makes code of the graphs."""
+
+# Elementwise values and sums of rows are computed again on the way back: that reads what is read there anyway, and
+# keeping them takes a fifth to a third more memory. What products and attention give is kept.
+_CHEAP = {
+    "ban_recompute_used_far_apart": False,
+    "ban_recompute_long_fusible_chains": False,
+    "ban_recompute_materialized_backward": False,
+    "ban_recompute_reductions": False,
+}
+
+
+def _thrifty(graph: Any, inputs: Any, **options: Any) -> Any:
+    """The compiler, told what it may compute again; nothing else that is compiled in this process is."""
+    with partitioning.patch(_CHEAP):
+        return torch._dynamo.lookup_backend(COMPILER)(graph, inputs, **options)
 
 
 def begin_gradients(projections: Sequence[nn.Module]) -> None:

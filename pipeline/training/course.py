@@ -144,7 +144,7 @@ class Course:
         self.model: nn.Module = joined
         shapes = len(set(task.shapes))
         self.graphs = (
-            graphs.Graphs(self.parameters, self.log)
+            graphs.Graphs(self.parameters, self.log, graphs.CudaGraph.of)
             if graphs.possible(
                 world.device, compiled=is_compiled, processes=world.size, shapes=shapes, is_mixed=is_mixed
             )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -27,17 +28,34 @@ def possible(device: torch.device, *, compiled: bool, processes: int, shapes: in
     return device.type == "cuda" and compiled and processes == 1 and shapes <= _SHAPES and not is_mixed
 
 
-class Graphs:
-    """Runs `work(tensors)`, which adds to the gradients of `parameters` and returns losses."""
+class Recorded(Protocol):
+    """Work that was recorded on tensors of its own: `run` does it again on whatever those hold by then."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter], log: Callable[[str], None]) -> None:
-        self.parameters, self.log = parameters, log
+    tensors: Mapping[str, Tensor]
+    losses_B: Tensor
+
+    def run(self) -> None: ...
+
+
+Record = Callable[[Mapping[str, Tensor], Work, Any], Recorded]
+"""Records the work with tensors that it may keep and runs nothing. The last argument is one recorded before, or None,
+whose memory it may use: nothing has to stay there but its losses.
+"""
+
+
+class Graphs:
+    """Runs `work(tensors)`, which adds to the gradients of `parameters` and returns losses.
+
+    What is random in the work is drawn anew each time, from the seed that the generator has by then.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], log: Callable[[str], None], record: Record) -> None:
+        self.parameters, self.log, self.record = parameters, log, record
         for each in parameters:
             each.grad = torch.zeros_like(each)
-        self._known: dict[Hashable, _Graph] = {}
+        self._known: dict[Hashable, tuple[Recorded, list[int | None]]] = {}
         self._launched: Counter[Hashable] = Counter()
         self._is_off = False
-        self._pool: Any = None
 
     def run(self, kind: Hashable, tensors: Mapping[str, Tensor], work: Work) -> Tensor:
         """What `work` returns. All of one `kind` do the same with tensors of the same shapes."""
@@ -46,58 +64,65 @@ class Graphs:
             self.release()
             self._launched[asked] += 1
             return work(tensors)
-        graph = self._known.get(asked)
-        if graph is not None and graph.addresses != self._addresses():
-            graph = None
+        recorded, addresses = self._known.get(asked, (None, []))
+        if recorded is not None and addresses != self._addresses():
+            recorded = None
             self.release()
-        if graph is None:
-            graph = self._tried(asked, tensors, work)
-        if graph is None:
+        if recorded is None:
+            recorded = self._tried(asked, tensors, work)
+        if recorded is None:
             return work(tensors)
         for name, each in tensors.items():
-            graph.tensors[name].copy_(each)
-        graph.graph.replay()
-        return graph.losses_B.clone()
+            recorded.tensors[name].copy_(each)
+        recorded.run()
+        return recorded.losses_B.clone()
 
     def release(self) -> None:
-        """Let the memory of all graphs go, for what else is to run on the device; they are captured anew."""
+        """Let the memory of all graphs go, for what else is to run on the device; they are recorded anew."""
         if self._known:
             self._known.clear()
-            self._pool = None
             _empty()
 
-    def _tried(self, asked: Hashable, tensors: Mapping[str, Tensor], work: Work) -> _Graph | None:
+    def _tried(self, asked: Hashable, tensors: Mapping[str, Tensor], work: Work) -> Recorded | None:
         """The graph, or None where there can be none: nothing ran yet then, so that nothing is lost."""
         try:
-            self._known[asked] = self._captured(tensors, work)
+            own = {name: each.clone() for name, each in tensors.items()}
+            _empty()  # What launched steps used: a graph cannot take it from them.
+            beside = next((each for each, _ in self._known.values()), None)
+            self._known[asked] = self.record(own, work, beside), self._addresses()
         except RuntimeError as error:  # Out of memory is one of them.
             self._is_off = True
             self.log(f"steps run without CUDA graphs, slower: {str(error).splitlines()[0]}")
         if self._is_off:  # Only here, when the error no longer holds what the attempt had made.
             self._known.clear()
             _empty()
-        return self._known.get(asked)
-
-    def _captured(self, tensors: Mapping[str, Tensor], work: Work) -> _Graph:
-        own = {name: each.clone() for name, each in tensors.items()}
-        _empty()  # What launched steps used: a graph cannot take it from them.
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
-        graph = torch.cuda.CUDAGraph()
-        # Another thread pins the next batches' memory meanwhile, which the default would take for a part of this.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            losses_B = work(own)
-        return _Graph(graph, own, losses_B, self._addresses())
+            return None
+        return self._known[asked][0]
 
     def _addresses(self) -> list[int | None]:
         tensors = (where for each in self.parameters for where in (each.data, each.grad))
         return [None if each is None else each.data_ptr() for each in tensors]
 
 
-class _Graph(NamedTuple):
+@dataclass
+class CudaGraph:
+    """Loss and gradients as one launch."""
+
     graph: torch.cuda.CUDAGraph
     tensors: Mapping[str, Tensor]
     losses_B: Tensor
-    addresses: list[int | None]
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], work: Work, beside: CudaGraph | None) -> CudaGraph:
+        graph = torch.cuda.CUDAGraph()
+        pool = beside.graph.pool() if beside else None
+        # Another thread pins the next batches' memory meanwhile, which the default would take for a part of this.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            losses_B = work(tensors)
+        return cls(graph, tensors, losses_B)
+
+    def run(self) -> None:
+        self.graph.replay()
 
 
 def _empty() -> None:

@@ -147,7 +147,7 @@ class Objective:
         self.held_out = [clip.name for clip in held_out]
         self.shapes = [self.shape(clip) for clip in clips]
         self.tokens = [clip.tokens + (clip.audio_steps if self.joint else 0) for clip in clips]
-        self.is_mixed = self.joint and len({clip.audio is None for clip in clips}) > 1
+        self.is_mixed = self.joint and any(clip.audio is None for clip in clips)
         self._sigma = flow.sampler(config.sampler, config.shift)
         self._known_positions: dict[tuple[int, torch.device, Shape], dict[str, Tensor]] = {}
 

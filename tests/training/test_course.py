@@ -17,22 +17,13 @@ from pipeline.engine.events import Events, Reader
 from pipeline.engine.run import REQUESTS
 from pipeline.engine.work import StoppedError
 from pipeline.schemas.training import Sampled
-from pipeline.training import export, ltx2, wan21
+from pipeline.training import blocks, export, ltx2, wan21
 from pipeline.training.planning import Speed
 from pipeline.training.processes import World, together
 from pipeline.training.randomness import generator
 from pipeline.training.trackers import Tracker
 
 from . import tiny, tiny_wan21
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """How sums are shared among threads changes their last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def trained(root, asked, work=None, **more):
@@ -117,11 +108,15 @@ def test_killed_at_any_moment_training_goes_on_to_the_same_weights(kind, tmp_pat
     process.join()
     asked = twenty_steps(tmp_path / "killed", kind)
     assert told(tmp_path / "killed", "resumed") == []
+    (kept,) = told(tmp_path / "killed", "checkpoint")
     after = learn(tmp_path / "killed", kind, asked)
     whole = learn(tmp_path / "whole", kind, asked)
     (resumed,) = told(tmp_path / "killed", "resumed")
     assert resumed["at_step"] == 10
     assert [each.step for each in after.checkpoints] == [10, 20]
+    first = after.checkpoints[0]  # The one that was there: kept, not made again.
+    assert (first.weights.digest, first.state.digest) == (kept["weights"]["digest"], kept["state"]["digest"])
+    assert [each["at_step"] for each in told(tmp_path / "killed", "checkpoint")] == [10, 20]
     for one, other in zip(after.checkpoints, whole.checkpoints, strict=True):
         assert weights(tmp_path / "killed", one) == weights(tmp_path / "whole", other)
         assert same(state(tmp_path / "killed", one), state(tmp_path / "whole", other))
@@ -220,6 +215,29 @@ def test_a_clip_whose_latents_are_broken_is_named_and_the_last_good_checkpoint_s
         assert all(each.isfinite().all() for each in found["parameters"].values())
 
 
+def test_a_step_whose_loss_leaps_stops_as_the_setting_says(tmp_path):
+    """With a leap set at half of what is usual, the first step that can be judged is one; with 0, none is."""
+    noisy = {"sampler": "logit_normal", "shift": 1e6, "batch_size": 2, "learning_rate": 1e-6}  # All in the last band.
+    asked = tiny.training(tmp_path / "data", clips=2, held_out=0, steps=13, checkpoint_every=2, **noisy, spike=0.5)
+    with pytest.raises(
+        ValueError, match=r"step 11: the loss is .* is usual; it was at clip.*checkpoints before it are"
+    ):
+        trained(tmp_path, asked)
+    assert [each["at_step"] for each in told(tmp_path, "checkpoint")] == [2, 4, 6, 8, 10]
+    assert trained(tmp_path, tiny.shortened(asked, spike=0)).best.step == 13
+
+
+def test_an_optimizer_in_8_bits_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path):
+    settings = {"held_out": 0, "steps": 4, "checkpoint_every": 2, "speed": Speed(optimizer="adamw8bit"), "rank": 16}
+    asked = tiny.training(tmp_path / "data", **settings)
+    whole = trained(tmp_path, asked)
+    (tmp_path / "ended").mkdir()
+    trained(tmp_path / "ended", tiny.shortened(asked, steps=2))
+    ended = trained(tmp_path / "ended", asked)
+    assert [each["at_step"] for each in told(tmp_path / "ended", "resumed")] == [2]
+    assert weights(tmp_path / "ended", ended.best) == weights(tmp_path, whole.best)
+
+
 def test_the_best_checkpoint_is_the_one_that_the_held_out_clips_like(tmp_path):
     found = trained(tmp_path, tiny.training(tmp_path / "data", steps=6, checkpoint_every=2, learning_rate=1.0))
     losses = {each.step: each.loss for each in found.holdout}
@@ -280,12 +298,12 @@ def test_what_another_process_fails_with_is_said():
 
 def without_inductor(run, world):
     """`run`, its compiled blocks traced and partitioned as ever but not lowered: minutes of C++ prove nothing here."""
-    whole = torch.compile
-    torch.compile = partial(whole, backend="aot_eager_decomp_partition")
+    whole = blocks.COMPILER
+    blocks.COMPILER = "aot_eager_decomp_partition"
     try:
         return run(world)
     finally:
-        torch.compile = whole
+        blocks.COMPILER = whole
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # Dynamo's own.

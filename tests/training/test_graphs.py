@@ -1,12 +1,13 @@
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
 
-from pipeline.training import course, graphs, ltx2
+from pipeline.training import course, graphs, ltx2, wan21
 from pipeline.training.processes import World
 
-from . import tiny
+from . import tiny, tiny_wan21
 
 GPU = torch.device("cuda")
 
@@ -17,6 +18,16 @@ def test_steps_are_graphs_only_where_they_are_the_same_every_time(less):
     assert graphs.possible(GPU, **good)
     assert not graphs.possible(GPU, **{**good, **less})
     assert not graphs.possible(torch.device("cpu"), **good)
+
+
+def test_clips_without_sound_leave_a_part_of_the_lora_out_few_or_all_of_them(tmp_path):
+    asked = tiny.training(tmp_path, clips=2, held_out=0)
+    assert not ltx2.Objective(asked).is_mixed
+    silent = [replace(each, audio=None, audio_steps=0) for each in asked.clips]
+    assert ltx2.Objective(replace(asked, clips=[silent[0], asked.clips[1]])).is_mixed
+    assert ltx2.Objective(replace(asked, clips=silent)).is_mixed
+    video = tiny.shortened(replace(asked, clips=silent), modalities="video")
+    assert not ltx2.Objective(video).is_mixed
 
 
 @torch.no_grad()
@@ -30,7 +41,7 @@ def test_the_model_says_the_same_whether_it_is_given_positions_or_makes_them(tmp
     assert given.equal(objective.losses(transformer, batch))
 
 
-def test_where_no_graph_can_be_had_all_batches_still_run_once_and_one_line_says_why(monkeypatch):
+def test_where_no_graph_can_be_had_all_batches_still_run_once_and_one_line_says_why():
     """What the attempt made is let go before the batch runs: it may have filled the device."""
     weight, told, held = torch.nn.Parameter(torch.zeros(2)), [], []
 
@@ -42,18 +53,60 @@ def test_where_no_graph_can_be_had_all_batches_still_run_once_and_one_line_says_
         (weight * tensors["x"]).sum().backward()
         return tensors["x"]
 
-    def captured(self, tensors, work):
+    def record(tensors, work, beside):
         large = Large()
         held.append(weakref.ref(large))
         raise torch.OutOfMemoryError("CUDA out of memory.\nAnd more.")
 
-    monkeypatch.setattr(graphs.Graphs, "_captured", captured)
-    run = graphs.Graphs([weight], told.append).run
+    run = graphs.Graphs([weight], told.append, record).run
     for number in range(1, 6):
         assert run("shape", {"x": torch.full((2,), 1.0)}, work).equal(torch.ones(2))
         assert weight.grad.equal(torch.full((2,), float(number)))
     assert len(held) == 1
     assert told == ["steps run without CUDA graphs, slower: CUDA out of memory."]
+
+
+class Replayed:
+    """What a CPU can have of a graph: the same work on the tensors that it was recorded with, where they were."""
+
+    runs = 0
+
+    def __init__(self, tensors, work, beside):
+        self.tensors, self.work = tensors, work
+        self.losses_B = torch.zeros_like(tensors["sigma"])
+
+    def run(self):
+        Replayed.runs += 1
+        self.losses_B.copy_(self.work(self.tensors))
+
+
+@pytest.mark.parametrize("module", [ltx2, wan21], ids=["ltx2", "wan21"])
+def test_steps_by_graphs_learn_what_launched_ones_do_with_all_that_is_random_and_after_a_break(
+    module, tmp_path, monkeypatch
+):
+    settings = {
+        "accumulation": 2, "ema": 0.9, "clip": 0.01, "lora_dropout": 0.2, "caption_dropout": 0.5,
+        **({"first_frame": 0.5} if module is ltx2 else {}),
+    }  # fmt: skip
+    make = tiny.training if module is ltx2 else tiny_wan21.training
+    asked = make(tmp_path / "data", clips=2, held_out=1, steps=8, checkpoint_every=4, **settings)
+
+    def learn(name, asked):
+        (tmp_path / name).mkdir(exist_ok=True)
+        work = tiny.workspace(tmp_path / name)
+        found = module.train(asked, World(), tiny.hands(work, asked, kind=module.__name__.split(".")[-1]))
+        return torch.load(work.open(found.checkpoints[-1].state), weights_only=True)
+
+    launched = learn("launched", asked)
+    monkeypatch.setattr(graphs, "possible", lambda *_, **__: True)
+    monkeypatch.setattr(graphs.CudaGraph, "of", Replayed)
+    monkeypatch.setattr(Replayed, "runs", 0)
+    learn("graphs", tiny.shortened(asked, steps=4))
+    found = learn("graphs", asked)
+    assert Replayed.runs >= 4
+    for name, each in launched["parameters"].items():
+        assert found["parameters"][name].equal(each), name
+    assert all(one.equal(other) for one, other in zip(found["average"], launched["average"], strict=True))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a CUDA device")

@@ -1,13 +1,11 @@
 """The step of LTX-2's training against its formulas, which `ltx2_formulas` writes out; what they are given is read from
 the clips' files and, of a batch, from its noise levels and noised points alone."""
 
-from functools import partial
-
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.training import lora, ltx2, speed
+from pipeline.training import blocks, lora, ltx2, speed
 from pipeline.training.planning import Adapters, Card, Speed
 from pipeline.training.randomness import generator
 
@@ -108,7 +106,7 @@ SETTINGS = {
 def test_a_step_s_loss_and_all_its_gradients_are_the_formula_s(name, tmp_path, monkeypatch):
     settings, options, (near, nearly) = SETTINGS[name]
     if name == "graphs":
-        monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager_decomp_partition"))
+        monkeypatch.setattr(blocks, "COMPILER", "aot_eager_decomp_partition")
     asked = tiny.training(tmp_path, clips=4, held_out=0, sampler="uniform", **settings)
     transformer, objective, parameters = ours(asked, Speed(**options))
     batch = objective.draw(CLIPS, [generator("test", 1, at) for at in range(len(CLIPS))])

@@ -162,3 +162,66 @@ def test_what_recomputing_blocks_keep_is_what_is_counted(make, training, kept, t
     inputs = 2 * (shape.video_tokens * model.video + shape.audio_tokens * model.audio)
     counted = inputs + (model.attended(shape, 2) if kept == "selective" else 0)
     assert living == pytest.approx(counted, rel=0.1)
+
+
+# What a block keeps where nothing heavy is computed again, counted on small blocks of the true shapes: the compiler
+# takes them apart into forward and backward as for a GPU, and eager kernels run what it gives.
+
+
+def saved_by_a_block(kind, asked, batch, config) -> float:
+    """Bytes that are saved for the backward pass for each block more, all blocks compiled."""
+    module, targets = (ltx2 if kind == "ltx2" else wan21), asked.config.targets
+    cls = diffusers.LTX2VideoTransformer3DModel if kind == "ltx2" else diffusers.WanTransformer3DModel
+    saved = []
+    for layers in (1, 2):
+        wishes = Speed(compile="on", base="bf16")
+        setting = plan(kind, config, [SHAPE], Adapters(4, targets), wishes, Card("CPU", "cpu"))
+        model = cls(**{**config, "num_layers": layers})
+        for name, each in model.named_parameters():
+            if not set(name.split(".")) & set(model._keep_in_fp32_modules or ()):
+                each.data = each.data.bfloat16()
+        lora.attach(model, rank=4, alpha=4, targets=targets)
+        speed.finish(model, setting)
+        weights = {each.untyped_storage().data_ptr() for each in model.parameters()}
+        sizes: dict[int, int] = {}
+
+        def see(tensor: torch.Tensor, weights=weights, sizes=sizes) -> torch.Tensor:
+            if (storage := tensor.untyped_storage()).data_ptr() not in weights:
+                sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        objective = module.Objective(asked, torch.bfloat16)
+        objective.losses(model.train(), batch)  # Compiling calls the hooks too.
+        with torch.autograd.graph.saved_tensors_hooks(see, lambda tensor: tensor):
+            loss = objective.losses(model, batch)
+        saved.append(sum(sizes.values()))
+        loss.sum().backward()
+    return saved[1] - saved[0]
+
+
+WIDTH = {"num_attention_heads": 4, "attention_head_dim": 32}
+LTX2_BLOCK = {
+    **WIDTH, "cross_attention_dim": 128, "audio_num_attention_heads": 4, "audio_attention_head_dim": 16,
+    "audio_cross_attention_dim": 64, "caption_channels": 32, "rope_type": "split",
+}  # fmt: skip
+WAN_BLOCK = {**WIDTH, "ffn_dim": 746, "text_dim": 32}
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # Dynamo's own.
+@pytest.mark.parametrize("kind", ["ltx2", "wan21"])
+def test_a_compiled_block_that_computes_nothing_heavy_again_keeps_what_is_counted(kind, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(blocks, "COMPILER", "aot_eager_decomp_partition")
+    if kind == "ltx2":
+        config, asked = LTX2_BLOCK, tiny.training(tmp_path, clips=1, held_out=0)
+        clip = tiny.clip(tmp_path, "large", (4, 16, 16), audio_steps=20)
+    else:
+        config, asked = WAN_BLOCK, tiny_wan21.training(tmp_path, clips=1, held_out=0)
+        clip = tiny_wan21.clip(tmp_path, "large", (4, 32, 32), 3, 0)
+    asked = replace(asked, held_out=[clip])
+    module = ltx2 if kind == "ltx2" else wan21
+    batch = module.Objective(asked, torch.bfloat16).question(0, 0.5, generator(1))
+    counted = estimating.Model.of(kind, {**config, "num_layers": 1}, 4, asked.config.targets)
+    (shape,) = {each for each in module.shapes(asked) if each.video_tokens == 1024}
+    values = shape.video_tokens * counted.video + shape.audio_tokens * counted.audio
+    rows = saved_by_a_block(kind, asked, batch, config) / (2 * values)
+    assert rows == pytest.approx(estimating.KEPT_NONE[kind] + counted.inner, rel=0.1)

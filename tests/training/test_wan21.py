@@ -1,7 +1,6 @@
 """The step of Wan2.1's training against formulas written out here; what it keeps, and how it goes on."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from pipeline.models import wan21 as models
-from pipeline.training import lora, speed, wan21
+from pipeline.training import blocks, lora, speed, wan21
 from pipeline.training.planning import Adapters, Card, Speed
 from pipeline.training.randomness import generator
 
@@ -144,7 +143,7 @@ SETTINGS = {
 def test_a_step_s_loss_and_all_its_gradients_are_the_formula_s(name, tmp_path, monkeypatch):
     options, near, nearly = SETTINGS[name]
     if "graphs" in name:
-        monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager_decomp_partition"))
+        monkeypatch.setattr(blocks, "COMPILER", "aot_eager_decomp_partition")
     asked = tiny.training(tmp_path, rank=4, alpha=8, tokens=400)
     transformer, objective, parameters = ours(asked, Speed(**options))
     batch = objective.draw([0, 1], [generator("a"), generator("b")])
