@@ -30,7 +30,7 @@ _BYTES_A_SECOND = 250_000.0  # of video, about, where no episode was cut yet; on
 @dataclass(frozen=True, slots=True)
 class Left:
     """What is left of one step: `units` to make, `left` seconds of its device, None where nothing was measured yet.
-    `place` is "local", or the host that it runs on.
+    `places` are where it may run: "local", or hosts; `place` is that of them by whose times it is reckoned.
 
     `kept` of `items` stand in the memo already, of units that were begun and not finished. `waiting` units may turn
     out not to be needed: what they wait for may come out the same. `error` is how past forecasts fared.
@@ -39,6 +39,7 @@ class Left:
     step: str
     device: str
     place: str
+    places: tuple[str, ...]
     units: int
     waiting: int
     left: Range | None
@@ -81,15 +82,24 @@ class Outlook:
     lengths: dict[str, float]
     _paces: dict[str, Pace | None] = field(default_factory=dict)
     _last: dict[Node, Measured] = field(default_factory=dict)
+    _places: dict[str, str] = field(default_factory=dict)
 
     @property
     def hardware(self) -> str:
         """This machine's card, "" where it has none."""
         return gpus.name()
 
+    def places(self, step: str) -> tuple[str, ...]:
+        """Where a step may run: "local", or hosts by name, the best first."""
+        return places.places_of(step, self.plan.device(step), self.show.file.hosts, self.show.file.places)
+
     def place(self, step: str) -> str:
-        """Where a step runs: "local", or a host's name."""
-        return places.places_of(step, self.plan.device(step), self.show.file.hosts, self.show.file.places)[0]
+        """The first of them that the step ran on before; where there is none, the first."""
+        if step not in self._places:
+            may = self.places(step)
+            ran = {job.place for job in self.jobs if job.step == step}
+            self._places[step] = next((each for each in may if each in ran), may[0])
+        return self._places[step]
 
     def runs_on(self, step: str) -> str:
         """What times of a step belong to: a host, this machine's card, or "" for its CPU."""
@@ -135,7 +145,7 @@ class Outlook:
         slots: dict[str, int] = {"cpu": self.show.settings.cpu_slots, "cuda": self.show.settings.cuda_slots}
         # Jobs beside each other on a host share its time, and their pace is that of their share.
         slots |= dict.fromkeys(self.show.file.hosts, 1)
-        clock = by_the_clock(seconds, self.plan.needs, lambda node: self._lane(node[0]), slots)
+        clock = by_the_clock(seconds, self.plan.needs, lambda node: self._lanes(node[0]), slots)
         return Forecast(
             steps=steps,
             gpu=total(on_gpu) if on_gpu else None,
@@ -146,10 +156,9 @@ class Outlook:
             currency=self.show.settings.currency,
         )
 
-    def _lane(self, step: str) -> str:
-        """What a step waits for: a place of the CPU or the GPU of this machine, or a host."""
-        place = self.place(step)
-        return self.plan.device(step) if place == places.LOCAL else place
+    def _lanes(self, step: str) -> list[str]:
+        """What a step waits for: a slot of the CPU or the GPU of this machine, or a host."""
+        return [self.plan.device(step) if each == places.LOCAL else each for each in self.places(step)]
 
     def _left(self, step: str, of: Sequence[UnitStatus]) -> Left:
         found, price = self._pace(step), self.price(step)
@@ -159,6 +168,7 @@ class Outlook:
             step=step,
             device=self.plan.device(step),
             place=self.place(step),
+            places=self.places(step),
             units=len(of),
             waiting=sum(self._waits(unit) for unit in of),
             left=left,
@@ -300,7 +310,7 @@ def change(now: Outlook, after: Show) -> Change:
     """What it would do to a show if its settings were those of `after`. Nothing is saved, nothing runs."""
     what = untouched(now.plan, after.configs())
     units = explain.survey(what)
-    then = replace(now, show=after, plan=what, units=units, _paces={})
+    then = replace(now, show=after, plan=what, units=units, _paces={}, _places={})
     fresh = {(each.step, each.unit) for each in now.units if each.state == "fresh"}
     left = {(each.step, each.unit): each for each in units if each.state != "fresh"}
     stale = tuple(node for node in left if node in fresh)

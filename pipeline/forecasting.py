@@ -123,15 +123,19 @@ def shares(spans: Sequence[tuple[float, float]]) -> list[float]:
 def by_the_clock(
     seconds: Mapping[T, float],
     needs: Callable[[T], Iterable[T]],
-    device: Callable[[T], str],
+    lanes: Callable[[T], Sequence[str]],
     slots: Mapping[str, int],
 ) -> float:
-    """Seconds until all are made when as many run at once as there are slots; those needed stand before their users."""
+    """Seconds until all are made when as many run at once as there are slots; those needed stand before their users.
+
+    Each takes the slot that is free first in any of its lanes.
+    """
     free = {name: [0.0] * count for name, count in slots.items()}
     ends: dict[T, float] = {}
     for node, takes in seconds.items():
         ready = max((ends[need] for need in needs(node) if need in ends), default=0.0)
-        begin = max(ready, heapq.heappop(free[device(node)]))
+        lane = min(lanes(node), key=lambda name: free[name][0])
+        begin = max(ready, heapq.heappop(free[lane]))
         ends[node] = begin + takes
-        heapq.heappush(free[device(node)], ends[node])
+        heapq.heappush(free[lane], ends[node])
     return max(ends.values(), default=0.0)

@@ -6,19 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
-from pipeline import control, host_files, host_watch
+from pipeline import control, host_files, host_state, host_watch
 from pipeline.commandline import HERE, ShowOption, people
 from pipeline.host_watch import Watch
 from pipeline.places import HostTable
 from pipeline.printing import line, table
-
-if TYPE_CHECKING:
-    import httpx
 
 app = typer.Typer(help="Set up a GPU host, start and stop Ray there, and reach it.", no_args_is_help=True)
 
@@ -101,7 +98,7 @@ def watch(show: ShowOption = HERE) -> None:
 _RAY = (sys.executable, "-m", "ray.scripts.scripts")
 _CLUSTER_STATUS = "/api/cluster_status?format=1"
 _NOT_COUNTED_YET = "No cluster status"  # how Ray's answer begins until its monitor has counted
-_COUNT_SECONDS, _ASK_AGAIN_SECONDS = 60, 1
+_COUNT_SECONDS, _ASK_AGAIN_SECONDS, _STATUS_SECONDS = 60, 1, 20
 
 
 def _known(show: Path, name: str) -> tuple[control.Show, HostTable]:
@@ -165,40 +162,15 @@ def _call(*command: str | Path, what: str) -> None:
 
 
 def _ask(found: HostTable, name: str) -> tuple[str, list[tuple[str, str, str]]]:
-    """Ray's own account of a cluster, and its jobs, from its dashboard. Raises ValueError with the remedy."""
-    import httpx
+    """Ray's own account of a cluster, and its jobs, from its dashboard. Raises ValueError with the remedy.
 
-    secret = found.secret(name)
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    try:
-        with httpx.Client(base_url=found.address, headers=headers, timeout=20, trust_env=False) as client:
-            told, jobs = _cluster_status(client), client.get("/api/jobs/")
-    except httpx.HTTPError as error:
-        raise ValueError(
-            f"Ray on {name} does not answer at {found.address} ({error}): start it (`dailies host up {name}`), leave"
-            f" `dailies host ssh-tunnel {name}` open"
-        ) from None
-    if told.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        raise ValueError(f"Ray on {name} refuses the token: it is the one of its `ray-token`; set {_variable(name)}")
-    told.raise_for_status()
-    jobs.raise_for_status()
-    rows = [(job["submission_id"] or job["job_id"], job["status"], job["message"] or "") for job in jobs.json()]
-    return told.json()["data"]["clusterStatus"], rows
-
-
-def _cluster_status(client: "httpx.Client") -> "httpx.Response":
-    """What Ray answers once its monitor has counted the cluster, which takes some seconds after `ray up`.
-
-    Until then Ray answers in words alone. Where it never counts, those words are what there is to say.
+    Its monitor counts the cluster some seconds after `ray up`, and until then Ray answers in words alone. Where it
+    never counts, those words are what there is to say.
     """
     until = time.monotonic() + _COUNT_SECONDS
     while True:
-        told = client.get(_CLUSTER_STATUS)
-        counts = told.is_success and told.json()["data"]["clusterStatus"].startswith(_NOT_COUNTED_YET)
-        if not counts or time.monotonic() > until:
-            return told
+        status, jobs = host_state.answers(name, found, (_CLUSTER_STATUS, "/api/jobs/"), patience=_STATUS_SECONDS)
+        told: str = status["data"]["clusterStatus"]
+        if not told.startswith(_NOT_COUNTED_YET) or time.monotonic() > until:
+            return told, [(job["submission_id"] or job["job_id"], job["status"], job["message"] or "") for job in jobs]
         time.sleep(_ASK_AGAIN_SECONDS)
-
-
-def _variable(name: str) -> str:
-    return f"DAILIES_HOST_{name.upper()}_TOKEN"

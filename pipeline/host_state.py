@@ -5,7 +5,7 @@ The addresses and names are those of Ray 2.60, whose dashboard turns names into 
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -55,6 +55,11 @@ class HostState:
 
 def ask(name: str, table: HostTable, patience: float = PATIENCE_SECONDS) -> HostState:
     """How the host called `name` is now. Raises ValueError with the remedy where it does not say."""
+    return parsed(*answers(name, table, _QUESTIONS, patience))
+
+
+def answers(name: str, table: HostTable, paths: Sequence[str], patience: float) -> list[Any]:
+    """What the host's dashboard answers to each of `paths`. Raises ValueError with the remedy where it does not."""
     import httpx
 
     url, token = table.address.rstrip("/"), table.secret(name)
@@ -62,7 +67,7 @@ def ask(name: str, table: HostTable, patience: float = PATIENCE_SECONDS) -> Host
     is_here = "127.0.0.1" in url or "localhost" in url  # a tunnel: no proxy knows it
     try:
         with httpx.Client(base_url=url, headers=headers, timeout=patience, trust_env=not is_here) as client:
-            return parsed(*(_answer(client, name, path) for path in _QUESTIONS))
+            return [_answer(client, name, path) for path in paths]
     except httpx.HTTPError as error:
         raise ValueError(
             f"host {name} does not answer at {url} ({str(error) or type(error).__name__}): is it up "

@@ -109,7 +109,7 @@ class Watch:
         """Whether a run of this show goes on that may still send something there."""
         if not self.show.store.is_locked(IN_USE):
             return False
-        return any(each.place == name for each in forecast.outlook(self.show).left().steps)
+        return any(name in each.places for each in forecast.outlook(self.show).left().steps)
 
     def _stop(self, name: str, table: HostTable, command: str) -> bool:
         """Run the command, once for each time that the host is up, whatever comes of it."""

@@ -182,7 +182,7 @@ def _machine(table: HostTable, state: HostState) -> Machine:
 
 def needed(steps: Sequence[Left], place: str) -> int:
     """How many results are left that `place` is wanted for: on this machine, those of the GPU."""
-    return sum(each.units for each in steps if each.place == place and (place != LOCAL or each.device == "cuda"))
+    return sum(each.units for each in steps if place in each.places and (place != LOCAL or each.device == "cuda"))
 
 
 def _working(show: Show, found: Sequence[Measured]) -> tuple[Measured, ...]:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from benchmarks.season import Season
-from pipeline import forecast, foretold, measured
+from pipeline import forecast, foretold, hosts, measured
 from pipeline.forecasting import Pace, Range, by_the_clock, pace, shares, total, truth
 from pipeline.show import open_show
 
@@ -26,8 +26,14 @@ def test_a_pace_of_few_measurements_has_a_wide_range():
 def test_the_clock_counts_what_runs_side_by_side_and_what_must_wait():
     seconds = {"a": 4.0, "b": 3.0, "c": 2.0}
     needs = {"c": ["a"]}
-    assert by_the_clock(seconds, lambda n: needs.get(n, []), lambda _: "cpu", {"cpu": 2}) == 6
-    assert by_the_clock(seconds, lambda n: needs.get(n, []), lambda _: "cpu", {"cpu": 1}) == 9
+    assert by_the_clock(seconds, lambda n: needs.get(n, []), lambda _: ["cpu"], {"cpu": 2}) == 6
+    assert by_the_clock(seconds, lambda n: needs.get(n, []), lambda _: ["cpu"], {"cpu": 1}) == 9
+
+
+def test_what_may_run_at_several_places_takes_the_one_that_is_free_first():
+    seconds = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 9.0}
+    lanes = {"d": ["other"]}
+    assert by_the_clock(seconds, lambda _: [], lambda n: lanes.get(n, ["one", "other"]), {"one": 1, "other": 1}) == 14
 
 
 def test_forecasts_are_held_against_the_truth():
@@ -120,6 +126,17 @@ def test_times_of_one_place_say_nothing_of_another(show):
     left = forecast.outlook(open_show(show.folder)).left([(STEP, "s01e02")])
     assert (left.unmeasured, left.clock, left.money) == ((STEP,), None, None)
     assert foretold.words(left) == f"not measured yet: {STEP}"
+
+
+def test_a_step_of_several_hosts_is_reckoned_by_the_one_that_ran_it_and_wanted_of_all(show):
+    wrote(show, "1", [(STEP, "s01e01", "b", 0.0, 40.0)], hosts={"b": {"gpus": 1, "price_per_hour": 36.0}})
+    there = on_host(show, f'[hosts.a]\n[hosts.b]\nprice_per_hour = 36.0\n[places]\n{STEP} = "anywhere"\n')
+    left = forecast.outlook(there).left([(STEP, "s01e02")])
+    (step,) = left.steps
+    assert (step.place, sorted(step.places)) == ("b", ["a", "b", "local"])
+    assert step.left.likely == pytest.approx(40.0)
+    assert left.money.likely == pytest.approx(0.4)
+    assert [hosts.needed(left.steps, name) for name in ("a", "b")] == [1, 1], "neither is stopped meanwhile"
 
 
 def test_after_a_run_its_forecasts_stand_beside_what_it_took(show):

@@ -29,7 +29,7 @@ class Site:
 
 
 Sites = Callable[[str, Device], Sequence[Site]]
-"""Where a step's jobs may run: the first that has a free slot takes one."""
+"""Where a step's jobs may run: the one that is least busy takes the next, of equal ones the first."""
 
 
 @dataclass(slots=True)
@@ -160,7 +160,8 @@ class Scheduler:
         while heads := [(heap[0][:3], step) for step, heap in self._ready.items() if heap and step not in full]:
             step = min(heads)[1]
             device = self._what.device(step)
-            site = next((each for each in self._sites(step, device) if self._is_free(each, device)), None)
+            free = [each for each in self._sites(step, device) if self._busy(each, device) < 1]
+            site = min(free, key=lambda each: self._busy(each, device), default=None)
             if site is None:
                 full.add(step)
                 continue
@@ -170,8 +171,9 @@ class Scheduler:
             self._events.emit("job started", step=step, unit=node[1], name=name, device=device, place=site.name)
             self._running[site.executor.submit(self._job(node, recipe, name), device)] = node, device, site
 
-    def _is_free(self, site: Site, device: Device) -> bool:
-        return sum((busy, at) == (device, site) for _, busy, at in self._running.values()) < site.slots[device]
+    def _busy(self, site: Site, device: Device) -> float:
+        """Which part of a site's slots is taken."""
+        return sum((busy, at) == (device, site) for _, busy, at in self._running.values()) / site.slots[device]
 
 
 def settle(what: Plan, node: Node, answer: Answer, report: Report, events: Events) -> None:
