@@ -59,6 +59,20 @@ def drawing(html: str, key: str) -> None:
     _drawing(data={"html": html}, key=key)
 
 
+FOLLOW = """
+const follow = (event, address) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return  // Another tab, by the link itself.
+  event.preventDefault()
+  history.pushState({}, "", address)
+  dispatchEvent(new PopStateEvent("popstate"))
+}
+"""
+"""A click on a link within the panel, for components: the browser goes there and Streamlit follows, as it follows Back.
+
+An address that the server changed would be lost where a refresh is under way: the browser asked for it with the address
+that it knew, and what is drawn by that would be taken for what people want.
+"""
+
 _out = st.components.v2.component(
     "dailies_sign_out",
     html='<form method="post" action="/sign-out"><button>Sign out</button></form>',

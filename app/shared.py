@@ -104,6 +104,8 @@ class Snapshot:
     units: tuple[UnitStatus, ...]
     links: tuple[Link, ...]
     left: Forecast
+    pulled: bool
+    """Whether reviewers' answers were ever fetched."""
 
     @property
     def episodes(self) -> tuple[str, ...]:
@@ -142,6 +144,7 @@ def look(folder: Path) -> Snapshot:
         units=tuple(units),
         links=tuple(control.review_links(show)),
         left=left,
+        pulled=show.latest_snapshot() is not None,
     )
 
 
@@ -163,13 +166,15 @@ class Advice:
         return f"dailies run {control.SHOWN}" if self.verb == "prepare" else f"dailies {self.verb}"
 
 
-def advice(units: Sequence[UnitStatus], links: Sequence[Link], reviewed: Collection[str] = ()) -> Advice:
+def advice(
+    units: Sequence[UnitStatus], links: Sequence[Link], reviewed: Collection[str] = (), *, pulled: bool = False
+) -> Advice:
     """The one next thing to do, by urgency: failures, what is running, what can run, what people must answer.
 
-    `reviewed` are the steps that build on reviewers' answers: before anybody answered they have nothing to build on,
+    `reviewed` are the steps that build on reviewers' answers: before any were `pulled` they have nothing to build on,
     and what reviewers are shown is made alone.
     """
-    begun = any(link.done for link in links) or any(u.step in reviewed and u.state != "missing" for u in units)
+    begun = pulled or any(u.step in reviewed and u.state != "missing" for u in units)
     run: Verb = "run" if begun or not reviewed else "prepare"
     by_state = {name: [unit for unit in units if unit.state == name] for name in STATES}
     if failed := by_state["failed"]:
@@ -190,7 +195,10 @@ def advice(units: Sequence[UnitStatus], links: Sequence[Link], reviewed: Collect
     if link := next((link for link in links if link.done < link.total), None):
         headline = f"Review {link.title}: {link.done} of {link.total} answered"
         return Advice(REVIEW, headline, "Then fetch the answers and build on them.", "pull", link)
-    return Advice(STATES["fresh"], "Everything is up to date", "Nothing has changed since the last run.")
+    if not begun and reviewed:
+        return Advice(REVIEW, "All tasks are answered", "Fetch the answers; the datasets are made of them.", "pull")
+    detail = "Nothing has changed since the last run. Answers that came since the last pull come with the next."
+    return Advice(STATES["fresh"], "Everything is up to date", detail, "pull")
 
 
 def most_telling(units: Sequence[UnitStatus]) -> UnitStatus | None:

@@ -26,8 +26,10 @@ _LONGEST_NAME = 80
 
 def heading(title: str, note: str = "") -> None:
     """The page's first line: what it shows, as of when, and who looks at it."""
-    if not access.is_closed() and who() and st.query_params.get(WHO) != who():
-        st.query_params[WHO] = who()  # Another page's address begins anew.
+    if not access.is_closed() and who():
+        st.session_state.setdefault(WHO, who())  # Who came by an address with a name stays that person on all pages.
+        if st.query_params.get(WHO) != who():
+            st.query_params[WHO] = who()  # Another page's address begins anew.
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.title(title, anchor=False)
         st.caption(f"{note}{' · ' if note else ''}as of {datetime.now():%H:%M:%S}", text_alignment="right")  # noqa: DTZ005 (the reader's clock)

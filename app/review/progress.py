@@ -147,15 +147,11 @@ def waiting(show: Show, told: Quality) -> None:
     ]
     with st.container(gap="xsmall"):
         for number, what, why, part_, icon in rows:
-            if number and st.button(
-                f"{marks.count(number, what)} {why}",
-                icon=icon,
-                key=f"open-{part_}",
-                on_click=st.session_state.__setitem__,
-                args=("part", part_),
-                width="stretch",
-            ):
-                st.rerun()  # The parts are chosen outside of what refreshes itself.
+            if number:
+                st.page_link(
+                    "views/review.py", label=f"{marks.count(number, what)} {why}", icon=icon,
+                    query_params={"part": part_},
+                )  # fmt: skip
     if not any(row[0] for row in rows):
         st.caption("Nothing. Reviewers' answers bring more with the next pull.")
 

@@ -115,7 +115,7 @@ def follow_resumed(show: Show) -> str | None:
     """The run that a resumption made, once it is there."""
     awaited = st.session_state.get("awaited")
     found = runs.of_job(show, awaited) if awaited else None
-    if found is None:
+    if found is not None and st.query_params.get("run") == found.id:
+        st.session_state.pop("awaited")  # Not before: a refresh that was under way comes with the old address.
         return None
-    st.session_state.pop("awaited")
-    return found.id
+    return found.id if found else None

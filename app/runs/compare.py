@@ -23,12 +23,14 @@ def part(show: Show, known: Sequence[Run]) -> None:
     for each in wanted:
         if each not in trained and (older := runs.find(show, each.partition(".")[0])):
             trained |= dict(_of(older))
-    st.session_state.setdefault("compared", [each for each in wanted if each in trained][:MOST] or [*trained][:2])
     chosen = st.multiselect(
-        "Trainings", list(trained), key="compared", max_selections=MOST, format_func=lambda key: name(*trained[key]),
+        "Trainings", list(trained), default=[each for each in wanted if each in trained][:MOST] or [*trained][:2],
+        key="compared", max_selections=MOST, format_func=lambda key: name(*trained[key]),
         placeholder="Choose two or more",
     )  # fmt: skip
-    st.query_params["compare"] = ",".join(chosen) or "choose"
+    address = ",".join(chosen) or "choose"
+    if st.query_params.get("compare") != address:  # Said again, it could be of a page that people have left.
+        st.query_params["compare"] = address
     if not trained:
         shell.nothing("Nothing was trained yet", "Launch a training; it then stands here.", ":material/show_chart:")
         return
@@ -36,25 +38,15 @@ def part(show: Show, known: Sequence[Run]) -> None:
     named = [(name(run, job), runs.whole(show, run, job)) for run, job in found]
     charts.charts(charts.compared(named), "compared-charts")
     drawn.drawn(_table(show, found, [training for _, training in named]), "compared-table")
-    seen([(run.id, training) for (run, _), (_, training) in zip(found, named, strict=True)], samples.compared(named))
+    seen(samples.compared(named, [run.id for run, _ in found]))
 
 
-def seen(of: Sequence[tuple[str, Training]], shown: dict[str, Any]) -> None:
+def seen(shown: dict[str, Any]) -> None:
     """What they make of the same words and seed; a click opens the sample in its own training."""
     if not shown["columns"]:
         return
-
-    def opened(cell: str) -> None:
-        number, row = (int(each) for each in cell.split("."))
-        column = samples.columns([training for _, training in of])[number]
-        run_id, training = of[column.training]
-        text = shown["rows"][row]["text"]
-        made = next(each for each in training.samples if each.step == column.step and each.text == text)
-        st.query_params.pop("compare", None)
-        st.query_params.update({"run": run_id, "part": "Samples", "sample": f"{made.step}.{made.prompt}"})
-
     st.markdown("**Samples**, at the best checkpoint of each")
-    samples.samples(shown, opened, "compared-samples")
+    samples.samples(shown, "compared-samples")
 
 
 def _of(run: Run) -> list[tuple[str, tuple[Run, Job]]]:

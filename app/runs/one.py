@@ -12,7 +12,7 @@ from pipeline.runs import Run
 from pipeline.runs_told import Job, Training
 from pipeline.schemas.training import Lora
 
-COURSE, SAMPLES, CHECKPOINTS, WORDS = "Course", "Samples", "Checkpoints", "Words"
+PARTS = COURSE, SAMPLES, CHECKPOINTS, WORDS = "Course", "Samples", "Checkpoints", "Words"
 
 
 def part(show: Show, run: Run) -> None:
@@ -56,15 +56,14 @@ def opened(show: Show, run: Run, job: Job) -> None:
     """A training, with what earlier runs did for it."""
     training = runs.whole(show, run, job)
     before = runs.earlier(show, run, job)
-    if "part" not in st.session_state:
+    asked = COURSE
+    if "part" not in st.query_params:  # What is asked for there stays in it: the default would be taken out.
         asked = SAMPLES if "sample" in st.query_params else CHECKPOINTS if "checkpoint" in st.query_params else COURSE
-        st.session_state.part = st.query_params.get("part", asked)
-    if st.session_state.part not in (parts := (COURSE, SAMPLES, CHECKPOINTS, WORDS)):
-        st.session_state.part = COURSE
     with st.container(horizontal=True, vertical_alignment="center"):
         look = st.segmented_control(
-            "Part of the training", parts, required=True, key="part", label_visibility="collapsed", width="content"
-        )
+            "Part of the training", PARTS, default=asked, required=True, key="part", bind="query-params",
+            label_visibility="collapsed", width="content",
+        )  # fmt: skip
         if before:
             st.caption("goes on from " + ", ".join(
                 f"[step {step:,} of the run of {pictures.when(each.at)}]({pictures.address(run=each.id)})"
@@ -72,7 +71,6 @@ def opened(show: Show, run: Run, job: Job) -> None:
             ))  # fmt: skip
         elif training.planned:
             st.caption(marks.plain(planned(training)))
-    st.query_params["part"] = str(look)
     match look:
         case "Course":
             course(training)
@@ -116,7 +114,7 @@ def seen(show: Show, run: Run, job: Job, training: Training) -> None:
         )  # fmt: skip
         return
     chosen = st.query_params.get("sample", "")
-    samples.samples(samples.data(training, run.id, chosen), lambda cell: st.query_params.update({"sample": cell}))
+    samples.samples(samples.data(training, run.id, chosen))
     known = {f"{each.step}.{each.prompt}": each for each in training.samples}
     if chosen not in known:
         st.caption("Click a sample for the training clips most like it; the address is then a link to it.")
@@ -159,8 +157,8 @@ def checkpoints(show: Show, run: Run, job: Job, training: Training) -> None:
         is_best = best is not None and best.step == step
         take = f'<a href="{escape(media.url(weights))}" download>{escape(weights.name.rpartition("/")[2])}</a>'
         rows.append(
-            f'<tr{" class=here" if here == str(step) else ""}><td class="number"><a data-open="{step}" '
-            f'href="{escape(pictures.address(run=run.id, checkpoint=str(step)))}">{step:,}</a></td>'
+            f'<tr{" class=here" if here == str(step) else ""}><td class="number"><a data-here '
+            f'href="{escape(pictures.address(run=run.id, part=CHECKPOINTS, checkpoint=str(step)))}">{step:,}</a></td>'
             f'<td class="number">{loss}</td><td class="best">{"★ best" if is_best else ""}</td>'
             f"<td>{pictures.ago(kept.at)}</td>"
             f'<td class="number">{foretold.size(weights.size_bytes)}</td>'
@@ -171,11 +169,7 @@ def checkpoints(show: Show, run: Run, job: Job, training: Training) -> None:
         '<tr><th class="number">Step</th><th class="number">Held out</th><th></th><th>Kept</th>'
         '<th class="number">Size</th><th>Weights, for ComfyUI and diffusers</th><th>To go on from</th></tr>'
     )
-    drawn.drawn(
-        f"<table>{head_}{''.join(rows)}</table>",
-        "checkpoints",
-        lambda step: st.query_params.update({"checkpoint": step}),
-    )
+    drawn.drawn(f"<table>{head_}{''.join(rows)}</table>", "checkpoints")
 
 
 def lora(show: Show, job: Job) -> None:

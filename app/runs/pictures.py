@@ -71,7 +71,7 @@ def _row(run: Run) -> str:
     spark = sparkline(training.training) if training and training.training else ""
     progress = bar(run, shown) if shown else f'<span class="muted">{escape(_counts(run))}</span>'
     return (
-        f'<a class="row" href="{escape(address(run=run.id))}" data-open="{escape(run.id)}">'
+        f'<a class="row" href="{escape(address(run=run.id))}" data-here>'
         f"<span>{badge(state)}</span><span><b>{escape(title(run))}</b>"
         f'<span class="what muted">{escape(_what(run))}</span></span>'
         f'<span>{progress}</span><span>{spark}</span><span class="when">{when(run.at)}<br>'

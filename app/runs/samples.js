@@ -3,11 +3,10 @@
 
 const grids = new WeakMap()
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".samples")
   let grid = grids.get(root)
   if (!grid) grids.set(root, (grid = create(root)))
-  grid.report = (cell) => setTriggerValue("chosen", cell)
   grid.show(data)
   return () => {
     grid.end()
@@ -29,7 +28,7 @@ function create(root) {
   const sheet = find("sheet"), slider = find("slider")
   const films = new Map() // by cell and address: a film that is there is never loaded again
   let data = null, at = 0, playing = false, heard = "", frame = 0, before = 0
-  const grid = { report: () => {}, show, end }
+  const grid = { show, end }
 
   const length = () => Math.max(0.1, ...[...films.values()].map((film) => (film.video.duration || 0)))
 
@@ -70,7 +69,7 @@ function create(root) {
       place.append(make("div", "none", "not made"))
       return place
     }
-    const open = make("button"), video = make("video"), ear = make("button", "ear", "🔈︎ hear")
+    const open = make("a", "open"), video = make("video"), ear = make("button", "ear", "🔈︎ hear")
     const gone = make("span", "gone", "the file is missing")
     gone.hidden = true
     video.muted = true
@@ -84,7 +83,8 @@ function create(root) {
     }
     video.onerror = () => again(video, gone)
     open.setAttribute("aria-label", `${column.name}, prompt ${row.prompt + 1}: the clips most like it`)
-    open.onclick = () => grid.report(key)
+    open.href = data.opens[key]
+    open.onclick = (event) => follow(event, open.href)
     ear.onclick = () => sound(heard === key ? "" : key)
     open.append(video)
     place.append(open, ear, gone)

@@ -1,7 +1,7 @@
 """Samples beside each other: a column for each checkpoint, the base model first, a row for each prompt."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import components, media
+from app.runs import pictures
 from pipeline.runs_told import Training
 
 KEY = "samples"
@@ -18,20 +19,17 @@ _samples = st.components.v2.component(
     "dailies_samples",
     html=(_here / "samples.html").read_text(encoding="utf-8"),
     css=(_here / "samples.css").read_text(encoding="utf-8") + components.SLIDER,
-    js=(_here / "samples.js").read_text(encoding="utf-8"),
+    js=components.FOLLOW + (_here / "samples.js").read_text(encoding="utf-8"),
 )
 
 
-def samples(shown: dict[str, Any], on_chosen: Callable[[str], None], key: str = KEY) -> None:
-    """The grid. A click on a sample is told to `on_chosen` as "STEP.PROMPT", the step as its column has it."""
+def samples(shown: dict[str, Any], key: str = KEY) -> None:
+    """The grid. A click on a sample goes to its address."""
+    _samples(data=shown, key=key)
 
-    def clicked() -> None:
-        state = st.session_state.get(key)
-        found = state.get("chosen") if state else None
-        if found:
-            on_chosen(str(found))
 
-    _samples(data=shown, key=key, on_chosen_change=clicked)
+def address(run_id: str, step: int, prompt: int) -> str:
+    return pictures.address(run=run_id, part="Samples", sample=f"{step}.{prompt}")
 
 
 def data(training: Training, run_id: str, chosen: str = "") -> dict[str, Any]:
@@ -58,6 +56,7 @@ def data(training: Training, run_id: str, chosen: str = "") -> dict[str, Any]:
             for number, each in sorted(prompts.items())
         ],
         "cells": {f"{each.step}.{each.prompt}": media.url(each.video) for each in training.samples},
+        "opens": {f"{each.step}.{each.prompt}": address(run_id, each.step, each.prompt) for each in training.samples},
     }
 
 
@@ -82,26 +81,28 @@ def columns(trainings: Sequence[Training]) -> list[Column]:
     return found
 
 
-def compared(named: Sequence[tuple[str, Training]]) -> dict[str, Any]:
-    """As `data`, of several trainings: a column for each, a row for each prompt with the same seed. A sample stands
-    under the number of its column.
+def compared(named: Sequence[tuple[str, Training]], run_ids: Sequence[str]) -> dict[str, Any]:
+    """As `data`, of several trainings, each of a run: a column for each, a row for each prompt with the same seed. A
+    sample stands under the number of its column.
     """
     shown = columns([training for _, training in named])
     prompts: dict[tuple[str, int], int] = {}
     of: dict[int, str] = {}
-    cells = {}
+    cells, opens = {}, {}
     for number, column in enumerate(shown):
         for each in named[column.training][1].samples:
             if each.step == column.step:
                 row = prompts.setdefault((each.text, each.seed), len(prompts))
                 of.setdefault(row, each.of)
                 cells[f"{number}.{row}"] = media.url(each.video)
+                opens[f"{number}.{row}"] = address(run_ids[column.training], each.step, each.prompt)
     return {
         "run": " ".join(name for name, _ in named),
         "chosen": "",
         "columns": [_compared(number, column, *named[column.training]) for number, column in enumerate(shown)],
         "rows": [{"prompt": row, "text": text, "of": of[row], "seed": seed} for (text, seed), row in prompts.items()],
         "cells": cells,
+        "opens": opens,
     }
 
 

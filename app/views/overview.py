@@ -35,7 +35,7 @@ def content() -> None:
         return
     shell.heading(now.name, f"{marks.count(len(now.episodes), 'episode')} in `{now.folder}`")
     shell.tell()
-    next_step(now, shared.advice(now.units, now.links, now.reviewed))
+    next_step(now, shared.advice(now.units, now.links, now.reviewed, pulled=now.pulled))
     pipeline(now)
     time_left(now)
     review(now.links)
@@ -62,7 +62,8 @@ def next_step(now: Snapshot, advice: Advice) -> None:
             st.code(advice.command, language=None, width="content")
             label, icon = VERBS[advice.verb]
             show = control.open_show(now.folder)
-            shell.start(show, advice.verb, label, icon, control.latest_jobs(show), primary=advice.link is None)
+            is_wanted = advice.link is None and state.name != "fresh"
+            shell.start(show, advice.verb, label, icon, control.latest_jobs(show), primary=is_wanted)
 
 
 def pipeline(now: Snapshot) -> None:

@@ -23,25 +23,8 @@ def page() -> None:
 
 def back() -> None:
     """From one run to all of them."""
-    st.button("All runs", icon=":material/arrow_back:", type="tertiary", key="all-runs", on_click=leave)
-
-
-def leave() -> None:
-    """The address of all runs; what belonged to one is forgotten."""
-    for name in ("run", "part", "sample", "checkpoint", "compare"):
-        st.query_params.pop(name, None)
-    for name in ("part", "compared", acting.OPEN):
-        st.session_state.pop(name, None)
-
-
-def open_run(run_id: str) -> None:
-    leave()
-    st.query_params["run"] = run_id
-
-
-def choose() -> None:
-    """From all runs to those that are compared."""
-    st.query_params["compare"] = "choose"
+    # Not a page link: one to the page that is open, without parameters, keeps those that there are.
+    drawn.drawn('<a class="back" href="/runs" data-here>← All runs</a>', "back")
 
 
 def follow() -> None:
@@ -63,7 +46,7 @@ def follow() -> None:
 def content(show: Show) -> bool:
     """What the address asks for; whether something runs."""
     if made := acting.follow_resumed(show):
-        open_run(made)
+        st.query_params.from_dict({"run": made})
         st.rerun()
     if run_id := st.query_params.get("run"):
         run = runs.find(show, run_id)
@@ -93,19 +76,12 @@ def listed(show: Show) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{marks.count(total, 'run')}**", width="content")
         page_ = st.pagination(-(-total // PAGE), key="runs-page") if total > PAGE else 1
-        # A callback: what a button returns is lost where this is drawn anew before it comes to the button.
-        st.button(
-            "Compare trainings", icon=":material/compare_arrows:", type="tertiary", key="compare", on_click=choose
+        st.page_link(
+            "views/runs.py", label="Compare trainings", icon=":material/compare_arrows:",
+            query_params={"compare": "choose"}, width="content",
         )  # fmt: skip
     found, _ = runs.listed(show, PAGE, (page_ - 1) * PAGE)
-
-    def opened(run_id: str) -> None:
-        open_run(run_id)
-        st.session_state["leave-list"] = True
-
-    drawn.drawn(pictures.listed(found, launches if page_ == 1 else ()), "runs-list", opened)
-    if st.session_state.pop("leave-list", False):
-        st.rerun()
+    drawn.drawn(pictures.listed(found, launches if page_ == 1 else ()), "runs-list")
     return any(run.state == "running" for run in found)
 
 

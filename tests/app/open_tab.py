@@ -32,6 +32,7 @@ class Tab:
         self._way = connect(url, additional_headers=headers, subprotocols=wanted, max_size=None, proxy=None)
         self.query, self.page, self.hash = query, page, ""
         self.session, self.buttons, self.keys, self.choices, self.texts = "", {}, {}, {}, []
+        self.addresses, self.fragments = [], []
 
     def __enter__(self):
         self.socket = self._way.__enter__()
@@ -40,11 +41,13 @@ class Tab:
     def __exit__(self, *problem):
         self._way.__exit__(*problem)
 
-    def run(self, states=(), words=()):
-        """Have the page drawn, with these widgets pressed and `words` (id, text) chosen. What it shows is in `buttons`
-        (by label) and `keys` (the same by key), `choices` and `texts` then.
+    def run(self, states=(), words=(), *, fragment=""):
+        """Have the page drawn, with these widgets pressed and `words` (id, text) chosen; of a `fragment`, only that,
+        as its timer asks for it. What it shows is in `buttons` (by label) and `keys` (the same by key), `choices` and
+        `texts` then; `addresses` are those that it gave the browser, `fragments` those that refresh themselves.
         """
         message = BackMsg()
+        message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, bool(fragment)
         message.rerun_script.query_string = self.query
         message.rerun_script.page_name = self.page
         message.rerun_script.page_script_hash = self.hash
@@ -56,6 +59,7 @@ class Tab:
             state.id, state.string_value = id_, text
         self.socket.send(message.SerializeToString())
         self.buttons, self.keys, self.choices, self.texts = {}, {}, {}, []
+        self.addresses = []
         while True:
             said = ForwardMsg.FromString(self.socket.recv(timeout=PATIENCE_SECONDS))
             kind = said.WhichOneof("type")
@@ -63,6 +67,10 @@ class Tab:
                 self.session = said.new_session.initialize.session_id
             elif kind == "navigation":
                 self.hash = said.navigation.page_script_hash
+            elif kind == "page_info_changed":
+                self.addresses.append(said.page_info_changed.query_string)
+            elif kind == "auto_rerun":
+                self.fragments.append(said.auto_rerun.fragment_id)
             elif kind == "delta" and said.delta.WhichOneof("type") == "new_element":
                 element = said.delta.new_element
                 if element.WhichOneof("type") == "button":

@@ -66,7 +66,7 @@ def test_a_lead_accepts_a_group_undoes_it_and_replaces_words_with_preview(browse
     page.get_by_role("button", name="anna@example.com").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Review").click()
-    page.get_by_role("button", name="7 places that an answer settles too").click()
+    page.get_by_role("link", name="7 places that an answer settles too").click()
     page.get_by_text("7 more places like this").wait_for()
     page.locator("label", has_text="0:09").first.click()
     page.get_by_role("button", name="Accept 6").click()

@@ -75,7 +75,7 @@ def test_a_broken_show_file_is_told(page, spies_copy):
 def test_a_run_that_is_not_there_is_told(page, trained, name):
     app = page(trained.show.folder, run=name)
     assert "There is no such run" in words(app)
-    assert "All runs" in labels(app)
+    assert "All runs" in words(app)
 
 
 def test_runs_are_counted_and_paged(page, trained):
@@ -83,9 +83,8 @@ def test_runs_are_counted_and_paged(page, trained):
         trained.run(f"20261101T10{number:04}-aaaaaa", [{"t": NOW + number, "event": "started", "pid": GONE}])
     app = page(trained.show.folder)
     assert "**30 runs**" in words(app)
-    button(app, "Compare trainings").click().run()
-    assert not app.exception
-    assert [each.label for each in app.multiselect] == ["Trainings"]
+    assert [each.proto.query_string for each in app.get("page_link")] == ["compare=choose"]
+    assert [each.label for each in page(trained.show.folder, compare="choose").multiselect] == ["Trainings"]
 
 
 def test_a_training_that_runs_can_be_asked_by_whom_said_who_they_are(page, going):
@@ -261,7 +260,7 @@ def test_samples_of_trainings_stand_beside_each_other_by_their_words_and_seed(go
     going.training(other, began=NOW, steps=30, every=15, samples=True, floor=0.2)
     named = [(name, only(runs.find(going.show, name)).training) for name in (RUN, other)]
     named[1][1].samples[:] = [each for each in named[1][1].samples if each.prompt != 2]
-    data = samples.compared(named)
+    data = samples.compared(named, [RUN, other])
     best = {name: training.best.step for name, training in named}
     assert [each["name"] for each in data["columns"]] == [
         "base model", f"{RUN}: step {best[RUN]}", f"{other}: step {best[other]}"
@@ -269,6 +268,7 @@ def test_samples_of_trainings_stand_beside_each_other_by_their_words_and_seed(go
     assert len(data["rows"]) == 3
     assert data["columns"][2]["change"].startswith("−")
     assert sorted(data["cells"]) == ["0.0", "0.1", "0.2", "1.0", "1.1", "1.2", "2.0", "2.1"]
+    assert data["opens"]["2.1"] == f"/runs?run={other}&part=Samples&sample={best[other]}.1"
 
 
 def test_only_settings_that_differ_are_compared():

@@ -66,7 +66,10 @@ def test_before_anybody_answered_the_reviewers_come_before_what_builds_on_them()
     links = [Link("Transcript", "http://ls/1", 0, 8), Link("Caption", "http://ls/2", 0, 8)]
     assert shared.advice(units, links, {"c", "d"}).headline == "Review Transcript: 0 of 8 answered"
     links = [Link("Transcript", "http://ls/1", 2, 8), Link("Caption", "http://ls/2", 0, 8)]
-    assert shared.advice(units, links, {"c", "d"}).command == "dailies run"
+    assert shared.advice(units, links, {"c", "d"}).headline == "Review Transcript: 2 of 8 answered"
+    links = [Link("Transcript", "http://ls/1", 8, 8), Link("Caption", "http://ls/2", 8, 8)]
+    assert shared.advice(units, links, {"c", "d"}).command == "dailies pull"
+    assert shared.advice(units, links, {"c", "d"}, pulled=True).command == "dailies run"
 
 
 def test_a_show_with_nothing_to_do_says_so():
