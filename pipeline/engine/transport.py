@@ -5,6 +5,7 @@ renamed.
 """
 
 import errno
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -110,8 +111,15 @@ class Filesystem:
 
     def get(self, files: Mapping[str, Path], tell: Tell) -> None:
         def one(item: tuple[str, Path]) -> None:
-            self.system.get_file(f"{self.root}/{item[0]}", str(item[1]))
-            tell(item[1].stat().st_size)
+            name, path = f"{self.root}/{item[0]}", item[1]
+            done = path.stat().st_size if path.exists() else 0
+            if RESUMED_BYTES <= done <= self.system.size(name):
+                with self.system.open(name, "rb") as source, path.open("ab") as target:
+                    source.seek(done)
+                    shutil.copyfileobj(source, target, 1 << 20)
+            else:
+                self.system.get_file(name, str(path))
+            tell(path.stat().st_size)
 
         self._all(one, files.items(), arriving=True)
 

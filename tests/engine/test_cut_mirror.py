@@ -145,6 +145,22 @@ def folder(tmp_path):
     return lambda store: Mirror(store, f"file://{tmp_path}/mirror")
 
 
+def test_a_large_file_that_had_begun_to_arrive_goes_on_from_a_folder_too(folder, here, there, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.engine.transport.RESUMED_BYTES", 1000)
+    run = many(here, 1, 5000)
+    folder(here).push([run])
+    folder(there).adopt([run.name])
+    [digest] = upkeep.files_in(here, run)
+    whole = here.object_path(digest).read_bytes()
+    (part := there.root / "arriving" / digest).write_bytes(whole[:2000])
+    path = tmp_path / "mirror" / name_of(digest)
+    path.chmod(0o644)
+    path.write_bytes(b"?" * 2000 + whole[2000:])  # Only what comes after the part is read.
+    folder(there).fetch([digest])
+    assert there.object_path(digest).read_bytes() == whole
+    assert not part.exists()
+
+
 @pytest.mark.parametrize("fault", ["damaged", "missing"])
 def test_what_is_found_damaged_or_missing_is_sent_again_by_who_has_it(folder, here, there, tmp_path, fault):
     run = many(here, 2, 1000)

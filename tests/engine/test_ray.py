@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,12 +14,12 @@ import psutil
 import pytest
 
 from pipeline import sites
-from pipeline.engine import code
+from pipeline.engine import code, ray_jobs
 from pipeline.engine.events import Events
-from pipeline.engine.mirror import Fetcher, Mirror
+from pipeline.engine.mirror import Fetcher, Mirror, name_of
 from pipeline.engine.ray import RayExecutor, RayHost
 from pipeline.engine.records import File
-from pipeline.engine.remote import ANSWER, MARK, job_text
+from pipeline.engine.remote import ANSWER, EVENT, MARK, asks_text, job_text
 from pipeline.engine.run import REQUESTS
 from pipeline.engine.store import Store
 from pipeline.engine.worker import Answer, Job
@@ -203,20 +204,79 @@ def test_a_job_that_wants_more_gpus_than_ray_knows_is_refused(host, head, make, 
     assert "\n" not in answer.error
 
 
-def test_a_cluster_that_takes_no_members_is_told_as_that(host, make, tmp_path):
-    """The host's half alone, where Ray does not answer the job itself."""
+def there(job, host, tmp_path, gpus, **environ):
+    """The host's half alone, as Ray would start it: its answer, and what it told before."""
     store = Store(tmp_path / "host" / "toy" / "store")
     Mirror(store, host.mirror).push([])
-    job = make("0i-toy-step2-items-1", step="step2-items", at=str(tmp_path))
-    there = job.model_copy(update={"requests": None, "host": "gpu"})
-    Mirror(store, host.mirror).write(job_text("0i"), there.model_dump_json())
+    Mirror(store, host.mirror).write(job_text("alone"), job.model_copy(update={"host": "gpu"}).model_dump_json())
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
-        (sys.executable, "-m", "pipeline.engine.remote", "0i", host.mirror, str(tmp_path / "host" / "toy"), "2", "gpu"),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE))),
-             "RAY_ADDRESS": "nowhere:0:0"},
+        (sys.executable, "-m", "pipeline.engine.remote", "alone", host.mirror, str(tmp_path / "host/toy"), gpus, "gpu"),
+        env={**clean, "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE))), **environ},
         capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
-    last = done.stdout.rstrip("\n").split("\n")[-1]  # MARK would split a line, too.
+    *before, last = done.stdout.rstrip("\n").split("\n")  # MARK would split a line, too.
     assert last.startswith(f"{MARK}{ANSWER}"), done.stdout + done.stderr
-    answer = Answer.model_validate_json(last.removeprefix(f"{MARK}{ANSWER}"))
+    return Answer.model_validate_json(last.removeprefix(f"{MARK}{ANSWER}")), before
+
+
+def test_a_cluster_that_takes_no_members_is_told_as_that(host, make, tmp_path):
+    job = make("0i-toy-step2-items-1", step="step2-items", at=str(tmp_path))
+    answer, _ = there(job, host, tmp_path, "2", RAY_ADDRESS="nowhere:0:0")
     assert answer.error.startswith("on host gpu: Ray takes no processes of this job (")
+
+
+def test_a_cluster_that_does_not_answer_is_not_waited_for_without_an_end(monkeypatch):
+    """In a process of its own: Ray's thread waits on."""
+    code = (
+        "from pipeline.engine import spread\nspread.JOIN_SECONDS = 2\n"
+        "try:\n  with spread.over_cluster(print): pass\nexcept spread.ClusterError as error: print(error)"
+    )
+    with socket.socket() as deaf:  # It takes calls, and says nothing.
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{deaf.getsockname()[1]}")
+        done = subprocess.run(
+            (sys.executable, "-c", code), cwd=HERE.parents[1], capture_output=True, text=True, check=True,
+            timeout=PATIENCE_SECONDS,
+        )  # fmt: skip
+    assert "Ray takes no processes of this job (no answer in 2 s): is it up" in done.stdout
+
+
+def test_a_host_that_takes_calls_and_says_nothing_is_given_up(host, make, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_jobs, "ANSWER_SECONDS", 0.5)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with RayExecutor(replace(host, address=address), Store(tmp_path / "store")) as executor:
+            answer = executor.submit(make("0j-toy-step1-wait-1"), "cuda").result(PATIENCE_SECONDS)
+    assert answer.error.startswith(f"host gpu does not answer any more at {address}: start it again")
+    assert "\n" not in answer.error
+
+
+def test_a_job_that_would_keep_its_state_says_when_ray_would_leave_it_no_time(host, make, tmp_path):
+    job = make("0k-toy-step1-wait-1", finishes=True)
+    asks = tmp_path / "asks.jsonl"
+    Events(asks).emit("asked", step="step1-wait", ask="save")
+    mirror = Mirror(Store(tmp_path / "store"), host.mirror)
+    mirror.push([])  # The folders are there.
+    mirror.write(asks_text("alone"), asks.read_text())
+    answer, before = there(job, host, tmp_path, "1")
+    assert answer.made
+    told = [json.loads(line.removeprefix(f"{MARK}{EVENT}")) for line in before if line.startswith(f"{MARK}{EVENT}")]
+    [warning] = [event["message"] for event in told if event["event"] == "log"]
+    assert warning.startswith("Ray on this host kills a job 3 s after it is told to stop: ")
+
+
+def test_what_the_mirror_lost_of_a_finished_run_is_sent_again_by_the_host(host, make, tmp_path):
+    items = {"step": "step2-items", "at": str(tmp_path), "count": 1}
+    job = make("0m-toy-step2-items-1", **items)
+    with RayExecutor(host, Store(tmp_path / "store")) as executor:
+        made = executor.submit(job, "cuda").result(PATIENCE_SECONDS)
+    (tmp_path / "mirror" / name_of(made.run.output)).unlink()
+    other = job.model_copy(update={"store": tmp_path / "other"})
+    with RayExecutor(host, Store(tmp_path / "other")) as executor:
+        again = executor.submit(other, "cuda").result(PATIENCE_SECONDS)
+    assert (again.error, again.run) == (None, made.run)
+    assert len(begun(tmp_path, 0)) == 1
