@@ -17,7 +17,8 @@ from pipeline.review import glossary_lines
 from pipeline.schemas import located
 from pipeline.schemas.captions import Reviewed, ReviewedClip
 from pipeline.schemas.story import SceneContext, SceneContexts
-from pipeline.show import Show, ShowFile
+from pipeline.show import Show
+from pipeline.show_file import ShowFile
 from pipeline.steps.step2_caption import Config
 
 STEP = "step2-caption"

@@ -18,7 +18,8 @@ from pipeline.forecast import Change, Forecast, Outlook
 from pipeline.jobs import Job
 from pipeline.review import glossary_lines
 from pipeline.schemas import located
-from pipeline.show import Show, ShowFile
+from pipeline.show import Show
+from pipeline.show_file import ShowFile
 
 VERB, FILE = "launch", "show.toml"
 

@@ -1,16 +1,24 @@
 """Where steps run: `[hosts.NAME]` and `[places]` of show.toml. Places change no result and no fingerprint."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from pipeline.engine.step import Device
 
 LOCAL, ANYWHERE = "local", "anywhere"
 
-HostName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+def _plain(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+        raise ValueError(f"a host's name is small letters, digits and _, as in `my_gpu` (at most 40), not {name!r}")
+    return name
+
+
+HostName = Annotated[str, AfterValidator(_plain)]
 
 
 class HostTable(BaseModel):

@@ -1,4 +1,4 @@
-"""A show on disk: `show.toml`, checked whole before anything runs, and the sources that it points to."""
+"""A show on disk: what its `show.toml` says, and the sources that it points to."""
 
 import json
 import os
@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, create_model
+from pydantic import SecretStr
 
-from pipeline import dag, pins, places
+from pipeline import dag, pins, places, show_file
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.mirror import Fetcher
 from pipeline.engine.plan import SHOW, Node, Plan
@@ -18,56 +18,16 @@ from pipeline.engine.records import File
 from pipeline.engine.step import StepConfig
 from pipeline.engine.store import Store
 from pipeline.engine.work import Services
-from pipeline.schemas import located
 from pipeline.schemas.captions import ReviewSnapshot
 from pipeline.schemas.edits import BatchEdit
+from pipeline.schemas.located import KeyPath
 from pipeline.schemas.story import BibleSource
 from pipeline.schemas.timeline import Episode
 from pipeline.settings import Settings
+from pipeline.show_file import ShowFile
 
 SUBTITLES = frozenset({".srt", ".vtt", ".ass", ".ssa"})
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=40)]
-"""Names stand in directory names between dashes, so they have none."""
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-_FIELDS: dict[str, Any] = {
-    step.name.replace("-", "_"): (step.config, Field(default_factory=step.config, alias=step.name))
-    for step in dag.STEPS
-}
-_Steps: Any = create_model("Steps", __base__=_Table, **_FIELDS)
-
-
-_PLACES: dict[str, Any] = {name: (field.annotation, field) for name, field in Settings.model_fields.items()}
-_Settings: Any = create_model("SettingsTable", __base__=_Table, **_PLACES)
-
-
-class ReviewTable(_Table):
-    """`[review]`: how people are asked. It changes no result, so it enters no fingerprint."""
-
-    check_share: float = Field(
-        default=0.03, ge=0, le=0.5, description="Of the transcript tasks, how many hide a known answer; 0: none."
-    )
-
-
-class ShowFile(_Table):
-    """`show.toml`. Paths are relative to its folder."""
-
-    name: Slug
-    episodes: str = "episodes/*.mp4"
-    exclude: tuple[str, ...] = ()
-    bible: str = "bible.toml"
-    steps: _Steps = Field(default_factory=_Steps)
-    review: ReviewTable = Field(default_factory=ReviewTable)
-    hosts: dict[places.HostName, places.HostTable] = Field(default_factory=dict)
-    places: dict[str, str] = Field(default_factory=dict)
-    settings: _Settings = Field(default_factory=_Settings)
-
 
 _ABOUT_QUESTIONS = ("refusal", "glossary")
 """Batch edits that change only what is asked: they are no part of a snapshot, so that they make nothing stale."""
@@ -123,26 +83,44 @@ class Show:
     def episodes(self) -> dict[str, Path]:
         """Video files by episode id: the file's stem, with `_` for what is no letter or digit.
 
-        Raises ValueError where there are none, or two of one id.
+        Raises ValueError where there are none, two of one id, or none of an id that is excluded.
         """
+        found, problems = self._episodes()
+        show_file.refuse(self.folder, problems)
+        return found
+
+    def _episodes(self) -> tuple[dict[str, Path], list[tuple[KeyPath, str]]]:
         found: dict[str, Path] = {}
+        problems: list[tuple[KeyPath, str]] = []
         for path in sorted(self.folder.glob(self.file.episodes)):
             name = re.sub(r"[^A-Za-z0-9]+", "_", path.stem).strip("_")
-            if not path.is_file() or path.suffix.lower() in SUBTITLES or name in self.file.exclude:
+            if not path.is_file() or path.suffix.lower() in SUBTITLES:
                 continue
-            if name in found:
-                raise ValueError(f"{found[name].name} and {path.name} would both be episode {name}: rename one")
+            if name in found and name not in self.file.exclude:
+                both = f"{found[name].name} and {path.name} would both be episode {name}"
+                problems.append((("episodes",), f"{both}: rename one, or change the pattern"))
             found[name] = path
+        for index, name in enumerate(self.file.exclude):
+            if name not in found:
+                there = f"there are {', '.join(found)}" if found else "there are none at all"
+                problems.append((("exclude", index), f"there is no episode {name!r}; {there}"))
+        kept = {name: path for name, path in found.items() if name not in self.file.exclude}
+        if found and not kept:
+            problems.append((("exclude",), "leaves no episode: take one out"))
         if not found:
             problem = f"{self.file.episodes!r} matches no file in {self.folder}: put videos there or change the pattern"
-            raise ValueError(self._complaint("episodes", problem))
-        return found
+            problems.append((("episodes",), problem))
+        return kept, problems
 
     def plan(self) -> Plan:
         """The show's plan with its sources as they are now; new or changed files are taken into the store."""
+        episodes, problems = self._episodes()
+        if not (self.folder / self.file.bible).is_file():
+            missing = f"there is no file {self.file.bible!r}"
+            problems.append((("bible",), f"{missing}: write one (`dailies init` has a first one), or name another"))
+        show_file.refuse(self.folder, problems)
         taken = _Taken(self.store)
         outputs: dict[Node, Digest] = {}
-        episodes = self.episodes()
         for name, path in episodes.items():
             beside = [each for each in path.parent.glob(f"{_escaped(path.stem)}.*") if each.suffix.lower() in SUBTITLES]
             subtitles = tuple(taken.file(each) for each in sorted(beside))
@@ -160,17 +138,8 @@ class Show:
             outputs=outputs,
         )
 
-    def _complaint(self, key: str, problem: str) -> str:
-        text = (self.folder / "show.toml").read_text(encoding="utf-8")
-        return located.at("show.toml", text, (key,), problem)
-
     def _bible(self, taken: "_Taken") -> BibleSource:
         path = self.folder / self.file.bible
-        if not path.is_file():
-            problem = (
-                f"there is no file {self.file.bible!r}: write one (`dailies init` has a first one), or name another"
-            )
-            raise ValueError(self._complaint("bible", problem))
         text = path.read_text(encoding="utf-8", errors="replace")
         pictures = {
             name: taken.file(each)
@@ -264,10 +233,7 @@ class _Taken:
 
 def open_show(folder: Path) -> Show:
     """Read and check a show. Raises ValueError naming everything that is wrong with show.toml, with its lines."""
-    path = folder / "show.toml"
-    if not path.is_file():
-        raise ValueError(f"{folder} has no show.toml: `dailies init` makes one, `--show DIR` names another folder")
-    file = located.load(path, ShowFile)
+    file = show_file.load(folder)
     told = {name: _with_token(table, token_file(folder, name)) for name, table in file.hosts.items()}
     file = file.model_copy(update={"hosts": told})
     return Show(folder.resolve(), file, Settings(**file.settings.model_dump(exclude_unset=True)))

@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import pipeline
-from pipeline import host_state, places
+from pipeline import host_state, pins, places, show_file
 from pipeline.engine.ray import RayExecutor, RayHost
 from pipeline.engine.run import LocalExecutor, Site, Sites
 from pipeline.engine.step import Device
 from pipeline.places import HostTable
+from pipeline.schemas.located import KeyPath
+from pipeline.schemas.weights import Weights
 from pipeline.show import Show
 
 _AHEAD = 2
@@ -45,16 +47,26 @@ def sites(show: Show) -> Iterator[Sites]:
 
 
 def refuse_unusable(show: Show, steps: Mapping[str, Device]) -> None:
-    """Raise ValueError where `[places]` names a host or a step that there is not, or a host that `steps` go to has no
-    mirror.
-    """
-    unknown = sorted(set(show.file.places) - set(show.written()))
-    if unknown:
-        raise ValueError(f"[places] of show.toml names {', '.join(unknown)}: there is no such step (`dailies steps`)")
+    """Raise ValueError where a host that `steps` go to has no mirror, or weights that they take here have no folder."""
+    problems: list[tuple[KeyPath, str]] = []
     for step, device in steps.items():
-        for name in places.places_of(step, device, show.file.hosts, show.file.places):
+        where = places.places_of(step, device, show.file.hosts, show.file.places)
+        if places.LOCAL in where:
+            problems += _absent_weights(show, step)
+        for name in where:
             if name != places.LOCAL:
                 ray_host(show, name)
+    show_file.refuse(show.folder, problems)
+
+
+def _absent_weights(show: Show, step: str) -> Iterator[tuple[KeyPath, str]]:
+    """Folders of models that a step takes and nobody has, the step having no other model to fall back on."""
+    config = show.written()[step]
+    for each in pins.named(config):
+        folder = each.weights.folder()
+        if folder and each.alone and not Path(show.services.place(folder)).is_dir():
+            key = "model" if isinstance(config, Weights) else "models"
+            yield ("steps", step, key), f"there is no folder {folder!r}: put the model there, or name another"
 
 
 def ray_host(show: Show, name: str) -> RayHost:

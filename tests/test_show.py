@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 
+from pipeline import control
 from pipeline.schemas.captions import ReviewDecision, ReviewSnapshot
 from pipeline.schemas.story import BibleSource
 from pipeline.schemas.timeline import Episode
@@ -74,6 +75,58 @@ def test_the_environment_goes_before_the_file(folder, monkeypatch):
 def test_a_folder_without_a_show_says_what_to_do(tmp_path):
     with pytest.raises(ValueError, match=r"has no show\.toml: `dailies init` makes one"):
         open_show(tmp_path)
+
+
+def test_a_step_and_a_host_that_places_names_and_nobody_has_are_named_with_their_lines(folder):
+    show_toml(
+        folder,
+        '[places]\nstep2-captions = "local"\nstep2-caption = "gpu"\n[settings]\nssh_config = "x"\nmirror = "ftp:/x"\n',
+    )
+    with pytest.raises(ValueError, match="show") as caught:
+        open_show(folder)
+    assert str(caught.value).splitlines() == [
+        "show.toml:3: places.step2-captions: there is no such step: did you mean `step2-caption`?",
+        "show.toml:4: places.step2-caption: there is no host 'gpu'; there are local, anywhere",
+        "show.toml:6: settings.ssh_config: there is no file 'x': write it, or leave the line out",
+        "show.toml:7: settings.mirror: 'ftp:/x' is no address: write sftp://user@host/~/folder, s3://… or file:///folder",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('name = "My Show!"', 1, "name: should be small letters, digits and _, as in `my_show`"),
+        ('name = "a"\nsteps = []', 2, "steps: should be a table, but is []"),
+        ('name = "a"\n\nname = "b"', 3, "is not TOML: Cannot overwrite a value: it stands there twice"),
+        ('name = "a"\n[hosts.GPU]', 2, "a host's name is small letters, digits and _"),
+        ('\ufeffname = "a"\nsets = 1', 2, "sets: there is no such key"),
+    ],
+)
+def test_a_mistake_is_told_in_words_for_people(folder, text, line, said):
+    (folder / "show.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"show\.toml:{line}: ") as caught:
+        open_show(folder)
+    assert said in str(caught.value)
+
+
+def test_an_excluded_episode_that_does_not_exist_is_named_and_all_missing_files_are_told_together(folder):
+    show_toml(folder, 'exclude = [\n  "s01e02",\n  "s01e20",\n]\nbible = "story.toml"\n')
+    with pytest.raises(ValueError, match="show") as caught:
+        open_show(folder).plan()
+    first, second = str(caught.value).splitlines()
+    assert first == "show.toml:4: exclude[1]: there is no episode 's01e20'; there are s01e01, s01e02"
+    assert second.startswith("show.toml:6: bible: there is no file 'story.toml': write one")
+    show_toml(folder, 'exclude = ["s01e01", "s01e02"]\n')
+    with pytest.raises(ValueError, match=r"show\.toml:2: exclude: leaves no episode"):
+        open_show(folder).plan()
+
+
+def test_a_models_folder_that_is_not_there_is_named_before_anything_runs(folder):
+    show_toml(folder, '[steps.step2-transcript-base]\nbeam_size = 2\nmodel = "./whisper"\n')
+    show = open_show(folder)
+    with pytest.raises(ValueError, match=r"show\.toml:4: .*model: there is no folder '\./whisper'"):
+        control.run(show, ["step2-transcript-base"])
+    assert not (show.store.root / "runs").exists()
 
 
 def test_no_episodes_two_of_one_id_and_a_missing_bible_are_refused(folder):

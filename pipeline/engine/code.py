@@ -21,7 +21,6 @@ def digests(module: ModuleType) -> dict[str, Digest]:
     Raises SyntaxError where a file cannot be parsed.
     """
     assert module.__file__ is not None
-    package = module.__name__.partition(".")[0]
     top = Path(module.__file__).resolve()
     for _ in module.__name__.split("."):
         top = top.parent
@@ -32,7 +31,8 @@ def digests(module: ModuleType) -> dict[str, Digest]:
         if path is None or (name := path.relative_to(top).as_posix()) in found:
             continue
         status = path.stat()
-        digest, imports = _read(path, package, status.st_mtime_ns, status.st_size)
+        inside = path.relative_to(top).parent.parts
+        digest, imports = _read(path, inside, status.st_mtime_ns, status.st_size)
         found[name] = digest
         waiting += [each for each in imports if not each.startswith("pipeline.engine")]
     return dict(sorted(found.items()))
@@ -48,22 +48,25 @@ def _file_of(top: Path, module: str) -> Path | None:
 
 
 @lru_cache(maxsize=1024)
-def _read(path: Path, package: str, _mtime_ns: int, _size: int) -> tuple[Digest, tuple[str, ...]]:
+def _read(path: Path, inside: tuple[str, ...], _mtime_ns: int, _size: int) -> tuple[Digest, tuple[str, ...]]:
     tree = ast.parse(path.read_text(), str(path))
-    imports = tuple(sorted(set(_imports(tree, package))))
+    imports = tuple(sorted(set(_imports(tree, inside))))
     # Unparsed text rather than a dump of the tree: the dump's form changes from one Python to the next.
     return fingerprint.of_value("code", ast.unparse(_Meaning().visit(tree))), imports
 
 
-def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+def _imports(tree: ast.AST, inside: tuple[str, ...]) -> Iterator[str]:
+    """Dotted names that a file of the package `inside` imports from its own project."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = inside[: len(inside) + 1 - node.level] if node.level else ()
+            module = ".".join((*above, *([node.module] if node.module else [])))
+            names = [f"{module}.{alias.name}" for alias in node.names]
         else:
             continue
-        yield from (name for name in names if name.partition(".")[0] == package and name != package)
+        yield from (name for name in names if tuple(name.split(".")[:1]) == inside[:1] != tuple(name.split(".")))
 
 
 _FOR_PEOPLE = {"title", "description"}  # Of pydantic's Field: how the panel's forms name and explain a setting.

@@ -44,7 +44,7 @@ def read(path: Path, name: str) -> str:
 def parse(text: str, model: type[M], name: str) -> M:
     """Check TOML `text`; `name` is what people call the file. Raises ValueError as `load` does."""
     try:
-        values = tomllib.loads(text)
+        values = tomllib.loads(text.removeprefix("\ufeff"))  # Windows' Notepad puts it in front.
     except tomllib.TOMLDecodeError as error:
         raise ValueError(_not_toml(str(error), text, name)) from None
     try:
@@ -133,21 +133,28 @@ def _place(loc: KeyPath, values: object) -> KeyPath:
 def _complaint(error: "ErrorDetails", model: type[BaseModel]) -> str:
     kind, message = error["type"], error["msg"]
     if kind == "extra_forbidden":
-        return _unknown(str(error["loc"][-1]), _known(model, error["loc"][:-1]))
+        return unknown(str(error["loc"][-1]), _known(model, error["loc"][:-1]))
     if kind == "missing":
         return f"is missing: add `{error['loc'][-1]} = ...`"
     if kind in ("value_error", "assertion_error"):
         return str(message).partition(", ")[2]
+    if kind in ("model_type", "dict_type"):
+        message = "should be a table"
     return f"{str(message).removeprefix('Input ')}, but is {_shown(error['input'])}"
 
 
-def _unknown(key: str, known: list[str]) -> str:
+def unknown(key: str, known: list[str], kind: str = "key") -> str:
+    """What to say of a `key` that is none of the `known` ones."""
     from rapidfuzz import fuzz, process, utils
 
     near = process.extractOne(key, known, scorer=fuzz.ratio, processor=utils.default_process, score_cutoff=_ALIKE)
     if near:
-        return f"there is no such key: did you mean `{near[0]}`?"
-    return f"there is no such key: known here are {', '.join(known)}" if known else "there is no such key: remove it"
+        return f"there is no such {kind}: did you mean `{near[0]}`?"
+    return (
+        f"there is no such {kind}: known here are {', '.join(known)}"
+        if known
+        else f"there is no such {kind}: remove it"
+    )
 
 
 def _known(model: type[BaseModel], loc: KeyPath) -> list[str]:
@@ -178,6 +185,8 @@ def _not_toml(message: str, text: str, name: str) -> str:
         return f"{name}: is not TOML: {message}"
     what, line, column = found.groups()
     line = line or str(len(text.splitlines()))
+    if what.startswith(("Cannot overwrite", "Cannot declare")):
+        what += ": it stands there twice"
     return f"{name}:{line}: is not TOML: {what}" + (f" (column {column})" if column else "")
 
 

@@ -34,6 +34,8 @@ def project(tmp_path, monkeypatch, request):
     (root / "lib" / "__init__.py").touch()
     (root / "lib" / "helper.py").write_text("import json\n\ndef twice(n):\n    return 2 * n\n")
     (root / "lib" / "unused.py").write_text("x = 1\n")
+    (root / "other.py").write_text("one = 1\n")
+    (root / "more.py").write_text("two = 2\n")
     (root / "step.py").write_text(MODULE.format(package=package))
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -83,3 +85,14 @@ def test_what_can_change_a_result_counts(project, old, new):
 def test_a_changed_import_is_named_by_its_file(project):
     before, after = project(), project("lib/helper.py", "2 * n", "3 * n")
     assert {name for name in before if before[name] != after[name]} == {"lib/helper.py"}
+
+
+def test_a_relative_import_is_followed_like_any_other(project):
+    project("lib/helper.py", "import json", "from ..other import one\nfrom .unused import x")
+    assert set(project("step.py", "import helper", "import helper\nfrom .more import two")) == {
+        "step.py",
+        "lib/helper.py",
+        "lib/unused.py",
+        "other.py",
+        "more.py",
+    }

@@ -131,7 +131,7 @@ def test_a_good_file_loads(tmp_path):
     ("text", "said"),
     [
         ("a = 1\nb = \n", "show.toml:2: is not TOML: Invalid value (column 5)"),
-        ("a = 1\na = 2\n", "show.toml:2: is not TOML: Cannot overwrite a value (column 6)"),
+        ("a = 1\na = 2\n", "show.toml:2: is not TOML: Cannot overwrite a value: it stands there twice (column 6)"),
         ('a = """', "show.toml:1: is not TOML: "),
     ],
 )
