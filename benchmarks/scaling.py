@@ -21,10 +21,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from pipeline.engine.cluster import over_cluster
 from pipeline.engine.events import Events
 from pipeline.engine.memo import Memo, Spreading
 from pipeline.engine.records import Record
-from pipeline.engine.spread import Member, over_cluster
+from pipeline.engine.spread import Member
 from pipeline.engine.store import Store
 
 GPUS = (1, 2, 4, 8)

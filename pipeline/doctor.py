@@ -12,7 +12,7 @@ from typing import Literal
 
 import httpx
 
-from pipeline import gpus
+from pipeline import gpus, host_state, mirroring, places
 from pipeline.gpus import Gpu
 from pipeline.settings import Settings
 from pipeline.show import Show
@@ -43,7 +43,7 @@ def examine(show: Show) -> list[Check]:
     """Every check, in the order of the work."""
     return [
         each
-        for check in (_ffmpeg, _disk, _weights, _voices, _gpu, _training, _cv2, _label_studio, _ports)
+        for check in (_ffmpeg, _disk, _weights, _voices, _gpu, _training, _hosts, _mirror, _cv2, _label_studio, _ports)
         for each in check(show)
     ]
 
@@ -114,6 +114,9 @@ def _voices(show: Show) -> Iterator[Check]:
 
 def _gpu(show: Show) -> Iterator[Check]:
     if not shutil.which("nvidia-smi"):
+        if show.file.hosts:
+            yield Check("gpu", "ok", f"none here; GPU steps go to {', '.join(show.file.hosts)}")
+            return
         yield Check("gpu", "warning", "none here", "GPU steps run on the CPU, slower; training needs a GPU host")
         return
     query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
@@ -135,6 +138,9 @@ def _training(show: Show) -> Iterator[Check]:
         config = written[step].model_dump()
         if config["profile"] == "tiny":
             yield Check(f"train {name}", "ok", 'profile "tiny": small random weights, which any machine trains')
+            continue
+        if (place := places.places_of(step, "cuda", show.file.hosts, show.file.places)[0]) != places.LOCAL:
+            yield Check(f"train {name}", "ok", f"trains on host {place}, which reckons what fits before its first step")
             continue
         kept = -(-config["steps"] // config["checkpoint_every"])
         needed = kept * per_rank * config["rank"]
@@ -159,6 +165,39 @@ def _card(cards: Sequence[Gpu], least: float = 0, plain: float = 0) -> tuple[str
         return on, f"about {least} GB are needed by reckoning: a larger card, or smaller clips and a lower rank"
     fits = "the base fits in bf16" if size >= plain else "the base fits in 8 bits, not in bf16"
     return f"{on}: by reckoning {fits}", ""
+
+
+def _hosts(show: Show) -> Iterator[Check]:
+    for name, table in show.file.hosts.items():
+        if not show.settings.mirror:
+            remedy = "set `mirror` in [settings] of show.toml, e.g. sftp://user@host/~/dailies-mirror"
+            yield Check(f"host {name}", "error", "its data travel by the show's mirror, and there is none", remedy)
+            continue
+        try:
+            there = host_state.ask(name, table)
+        except ValueError as error:
+            finding, _, remedy = str(error).rpartition(": ")
+            yield Check(f"host {name}", "error", finding, remedy)
+            continue
+        finding = f"Ray {there.ray} with {there.gpus_declared:g} GPUs at {table.address}"
+        remedy = ""
+        if there.gpus_declared < table.gpus:
+            remedy = f"show.toml counts on {table.gpus}: `gpus` of [hosts.{name}], or `nvidia-smi` there"
+        elif there.ray != (here := metadata.version("ray")):
+            remedy = f"{here} is here: `dailies host up {name}` installs the same"
+        yield Check(f"host {name}", "warning" if remedy else "ok", finding, remedy)
+
+
+def _mirror(show: Show) -> Iterator[Check]:
+    if not show.settings.mirror:
+        return
+    try:
+        count = len(mirroring.mirror(show).runs())
+    except ValueError as error:
+        finding, _, remedy = str(error).partition(": ")
+        yield Check("mirror", "error", finding, remedy)
+    else:
+        yield Check("mirror", "ok", f"{show.settings.mirror} answers; finished runs there: {count}")
 
 
 def _cv2(show: Show) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""What the doctor says of training, with cards that are put in the driver's place."""
+"""What the doctor says of training, with cards that are put in the driver's place; and of hosts and the mirror."""
 
 from types import SimpleNamespace
 
@@ -53,3 +53,28 @@ def test_of_another_model_nothing_is_reckoned(show, monkeypatch):
         file.write('[steps.step5-ltx2-train]\nmodel = "./mine"\n')
     found = said(open_show(show.folder), monkeypatch, 80)["train LTX-2"]
     assert found.finding.startswith("A card has 80 GB; ")
+
+
+def examined(show):
+    return {check.name: check for check in doctor.examine(show)}
+
+
+def test_a_host_and_a_mirror_that_do_not_answer_are_told_with_their_remedies(show):
+    text = (show.folder / "show.toml").read_text()
+    host = '[hosts.gpu]\naddress = "http://127.0.0.1:9"\n'
+    (show.folder / "show.toml").write_text(f"{text}{host}")
+    found = examined(open_show(show.folder))
+    assert (found["host gpu"].level, found["host gpu"].remedy[:12]) == ("error", "set `mirror`")
+    assert (found["gpu"].level, found["train LTX-2"].level) == ("ok", "ok"), "what is not here is there"
+    assert "mirror" not in found
+    (show.folder / "show.toml").write_text(f'{text}{host}[settings]\nmirror = "sftp://nobody@127.0.0.1:9/m"\n')
+    found = examined(open_show(show.folder))
+    assert (found["host gpu"].level, "dailies host up gpu" in found["host gpu"].remedy) == ("error", True)
+    assert (found["mirror"].level, "nothing listens there" in found["mirror"].remedy) == ("error", True)
+
+
+def test_a_mirror_that_answers_tells_what_it_has(show, tmp_path):
+    with (show.folder / "show.toml").open("a") as file:
+        file.write(f'[settings]\nmirror = "file://{tmp_path}/mirror"\n')
+    found = examined(open_show(show.folder))["mirror"]
+    assert (found.level, found.finding.split(";")[1]) == ("ok", " finished runs there: 0")

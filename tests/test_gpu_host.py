@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.loopback_ssh import SSHD, sshd
-from pipeline import control
+from pipeline import control, doctor
 from pipeline.__main__ import app
 from pipeline.engine import ray_jobs
 from pipeline.engine.store import Store
@@ -162,6 +162,8 @@ def test_gpu_steps_run_there_cpu_steps_here_and_what_they_make_is_the_same(head,
     assert refused.exit_code == 1
     assert "host gpu refuses the token" in refused.output
     monkeypatch.setenv("DAILIES_HOST_GPU_TOKEN", head.token)
+    [checked] = [check for check in doctor.examine(control.open_show(show)) if check.name == "host gpu"]
+    assert (checked.level, f"with 1 GPUs at {head.address}" in checked.finding) == ("ok", True), checked
     report = control.run(control.open_show(show), ["step2-transcript-base"])
     assert [node for node, *_ in report.ran] == [("step2-transcript-base", "s01e02")], report
     head.kill()

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.engine import code, fingerprint, upkeep, worker
+from pipeline.engine.cluster import ClusterError, over_cluster
 from pipeline.engine.events import Events
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.mirror import Mirror
 from pipeline.engine.records import files_of
-from pipeline.engine.spread import ClusterError, over_cluster
 from pipeline.engine.step import Step
 from pipeline.engine.store import Store
 from pipeline.engine.transport import MirrorError

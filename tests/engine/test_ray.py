@@ -95,6 +95,11 @@ def test_a_job_runs_there_tells_what_it_does_hears_what_is_asked_and_its_run_com
     with RayExecutor(host, store) as executor:
         again = executor.submit(job, "cuda").result(PATIENCE_SECONDS)
     assert (again.run, again.made) == (run, False), "what the mirror has is not made again"
+    (tmp_path / "mirror" / name_of(run.output)).unlink()
+    other = job.model_copy(update={"store": tmp_path / "other"})
+    with RayExecutor(host, Store(tmp_path / "other")) as executor:
+        lost = executor.submit(other, "cuda").result(PATIENCE_SECONDS)
+    assert (lost.run, lost.made) == (run, False), "what the mirror lost the host sends again"
 
 
 def test_who_comes_again_attaches_to_the_job_that_runs_and_an_ordered_end_stops_it(host, head, make, tmp_path):
@@ -229,8 +234,8 @@ def test_a_cluster_that_takes_no_members_is_told_as_that(host, make, tmp_path):
 def test_a_cluster_that_does_not_answer_is_not_waited_for_without_an_end(monkeypatch):
     """In a process of its own: Ray's thread waits on."""
     code = (
-        "from pipeline.engine import spread\nspread.JOIN_SECONDS = 2\n"
-        "try:\n  with spread.over_cluster(print): pass\nexcept spread.ClusterError as error: print(error)"
+        "from pipeline.engine import cluster\ncluster.JOIN_SECONDS = 2\n"
+        "try:\n  with cluster.over_cluster(print): pass\nexcept cluster.ClusterError as error: print(error)"
     )
     with socket.socket() as deaf:  # It takes calls, and says nothing.
         deaf.bind(("127.0.0.1", 0))
@@ -267,16 +272,3 @@ def test_a_job_that_would_keep_its_state_says_when_ray_would_leave_it_no_time(ho
     told = [json.loads(line.removeprefix(f"{MARK}{EVENT}")) for line in before if line.startswith(f"{MARK}{EVENT}")]
     [warning] = [event["message"] for event in told if event["event"] == "log"]
     assert warning.startswith("Ray on this host kills a job 3 s after it is told to stop: ")
-
-
-def test_what_the_mirror_lost_of_a_finished_run_is_sent_again_by_the_host(host, make, tmp_path):
-    items = {"step": "step2-items", "at": str(tmp_path), "count": 1}
-    job = make("0m-toy-step2-items-1", **items)
-    with RayExecutor(host, Store(tmp_path / "store")) as executor:
-        made = executor.submit(job, "cuda").result(PATIENCE_SECONDS)
-    (tmp_path / "mirror" / name_of(made.run.output)).unlink()
-    other = job.model_copy(update={"store": tmp_path / "other"})
-    with RayExecutor(host, Store(tmp_path / "other")) as executor:
-        again = executor.submit(other, "cuda").result(PATIENCE_SECONDS)
-    assert (again.error, again.run) == (None, made.run)
-    assert len(begun(tmp_path, 0)) == 1

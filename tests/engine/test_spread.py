@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine.cluster import over_cluster
 from pipeline.engine.events import Events
 from pipeline.engine.memo import Memo
 from pipeline.engine.records import Record
-from pipeline.engine.spread import TRIES, Member, _Batches, over_cluster
+from pipeline.engine.spread import TRIES, Member, _Batches
 from pipeline.engine.store import Store
 from tests import ray_head
 
