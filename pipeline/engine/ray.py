@@ -115,8 +115,11 @@ class RayExecutor:
                 return self._take(mirror, job.name, made=False)
             except LackingError as error:  # The host has it still, or makes it again, and sends it.
                 _append(job.log, f"{error}\n")
-        self._host.check(_gpus(job, device))
-        client = self._client()
+        try:
+            self._host.check(_gpus(job, device))
+            client = self._client()
+        except (ValueError, ray_jobs.LostHostError) as error:
+            return Answer(error=str(error), refused=True)
         identity = self._identity(job)
         if (status := ray_jobs.status(client, identity)) not in ray_jobs.LIVE:
             if job.limit is None and status == "SUCCEEDED" and job.name in mirror.runs():  # Just now, that is.

@@ -89,6 +89,7 @@ class Scheduler:
         self._order = {node: (-rank[node], -len(self._users[node]), index) for index, node in enumerate(nodes)}
         self._ready: dict[str, list[tuple[int, int, int, Node, plan.Recipe, str]]] = defaultdict(list)
         self._running: dict[Future[Answer], tuple[Node, Device, Site]] = {}
+        self._refusing: set[tuple[str, str]] = set()
 
     def run(self) -> None:
         for node in list(self._pending):
@@ -101,7 +102,9 @@ class Scheduler:
             if self._running:
                 done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    node, *_ = self._running.pop(future)
+                    node, device, site = self._running.pop(future)
+                    if future.result().refused and self._goes_elsewhere(node, device, site, future.result()):
+                        continue
                     settle(self._what, node, future.result(), self._report, self._events)
                     self._settled(node)
 
@@ -160,7 +163,7 @@ class Scheduler:
         while heads := [(heap[0][:3], step) for step, heap in self._ready.items() if heap and step not in full]:
             step = min(heads)[1]
             device = self._what.device(step)
-            free = [each for each in self._sites(step, device) if self._busy(each, device) < 1]
+            free = [each for each in self._open(step, device) if self._busy(each, device) < 1]
             site = min(free, key=lambda each: self._busy(each, device), default=None)
             if site is None:
                 full.add(step)
@@ -170,6 +173,23 @@ class Scheduler:
                 continue
             self._events.emit("job started", step=step, unit=node[1], name=name, device=device, place=site.name)
             self._running[site.executor.submit(self._job(node, recipe, name), device)] = node, device, site
+
+    def _open(self, step: str, device: Device) -> Sequence[Site]:
+        """Where a step may run, without the places that took no job of it; where all are such, each may say so."""
+        sites = self._sites(step, device)
+        return [each for each in sites if (each.name, step) not in self._refusing] or sites
+
+    def _goes_elsewhere(self, node: Node, device: Device, site: Site, answer: Answer) -> bool:
+        """Have another place asked, where there is one: a host that is gone must not have all jobs fail at it."""
+        self._refusing.add((site.name, node[0]))
+        if all((each.name, node[0]) in self._refusing for each in self._sites(node[0], device)):
+            return False
+        self._events.emit("log", step=node[0], unit=node[1], message=f"goes elsewhere: {answer.error}")
+        recipe = self._what.recipe(node)
+        assert recipe is not None
+        name = plan.run_name(self._what.show, node, recipe)
+        heapq.heappush(self._ready[node[0]], (*self._order[node], node, recipe, name))
+        return True
 
     def _busy(self, site: Site, device: Device) -> float:
         """Which part of a site's slots is taken."""

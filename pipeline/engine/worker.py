@@ -68,13 +68,14 @@ class Sample(BaseModel):
 
 class Answer(BaseModel):
     """What became of a job: its run (`made` is false where it stood already), why it failed, or the sample that was
-    asked for instead of a run.
+    asked for instead of a run. `refused`: its place took no job, so that another place may be asked.
     """
 
     run: Run | None = None
     made: bool = False
     error: str | None = None
     sample: Sample | None = None
+    refused: bool = False
 
 
 def execute(

@@ -42,6 +42,19 @@ class _At:
         return future
 
 
+class Closed:
+    """A place that takes no job."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def submit(self, job, device):
+        self.asked += 1
+        future = Future()
+        future.set_result(Answer(error="it does not answer", refused=True))
+        return future
+
+
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
     """Five episodes, of which one step each is ready."""
@@ -76,6 +89,21 @@ def test_jobs_go_to_the_place_that_is_least_busy_and_of_equal_ones_to_the_first(
 def test_a_place_that_is_full_gets_no_more(plan):
     one = {"gpu": {"cpu": 4}, "local": {"cpu": 1}}
     assert begun(plan, one, 5) == ["gpu", "local", "gpu", "gpu", "gpu"]
+
+
+def test_a_place_that_takes_no_job_is_asked_once_and_the_jobs_go_to_the_others(plan):
+    held, closed, report = Held([], 5), Closed(), Report()
+    sites = [Site("gone", closed, {"cpu": 1}), held.at("here", {"cpu": 5})]
+    Scheduler(plan, plan.nodes(["step1-read"]), lambda *_: sites, lambda *_: None, Events(None), report).run()
+    assert (closed.asked, held.begun) == (1, ["here"] * 5)
+    assert {why for _, why in report.failed} == {"it only seemed to run"}
+
+
+def test_where_every_place_takes_no_job_each_says_why(plan):
+    closed, report = Closed(), Report()
+    sites = [Site("gone", closed, {"cpu": 2})]
+    Scheduler(plan, plan.nodes(["step1-read"]), lambda *_: sites, lambda *_: None, Events(None), report).run()
+    assert [why for _, why in report.failed] == ["it does not answer"] * 5
 
 
 def test_anywhere_is_every_host_and_here_and_each_kind_of_step_has_its_first():
