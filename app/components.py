@@ -7,12 +7,33 @@ import streamlit as st
 SLIDER = (Path(__file__).parent / "slider.css").read_text(encoding="utf-8")
 """How a slider looks in a component of ours, which page styles do not reach."""
 
+FOLLOW = """
+const follow = (event, address) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return  // Another tab, by the link itself.
+  event.preventDefault()
+  history.pushState({}, "", address)
+  dispatchEvent(new PopStateEvent("popstate"))
+}
+"""
+"""A click on a link within the panel, for components: the browser goes there and Streamlit follows, as it follows Back.
+
+An address that the server changed would be lost where a refresh is under way: the browser asked for it with the address
+that it knew, and what is drawn by that would be taken for what people want.
+"""
+
 # st.html takes SVG out of what it is given; as an image, a drawing would lose the theme's colours and its hints.
 _drawing = st.components.v2.component(
     "dailies_drawing",
     html="<figure></figure>",
     css="""
     figure { margin: 0; color: var(--st-text-color); font-family: var(--st-font); }
+    a { color: inherit; }
+    .film { display: block; width: 100%; border-radius: 8px; background: #0c0d10; }
+    .card:hover rect { stroke-width: 2.4; }
+    .way { display: flex; justify-content: space-between; gap: 1em; padding: .55em .9em; margin-bottom: .4em;
+           border: 1px solid var(--st-border-color); border-radius: 8px; font-size: .95rem; text-decoration: none; }
+    .way:hover, .way:focus-visible { border-color: var(--st-primary-color); color: var(--st-link-color);
+                                     outline: none; }
     .bar { display: flex; gap: 2px; height: 10px; border-radius: 5px; overflow: hidden;
            background: color-mix(in srgb, var(--st-text-color) 9%, transparent); }
     .bar i { display: block; min-width: 3px; }
@@ -39,16 +60,25 @@ _drawing = st.components.v2.component(
                    background: color-mix(in srgb, var(--st-text-color) 7%, transparent); }
     .left .track i { position: absolute; left: 0; top: 0; height: 8px; border-radius: 4px; min-width: 3px; }
     .left .track .may { opacity: .3; }
-    .left .unknown { opacity: .6; font-style: italic; }
     .meters { display: grid; grid-template-columns: repeat(auto-fit, minmax(13em, 1fr)); gap: 1.2em; }
     .meter { display: grid; grid-template-columns: 1fr auto; gap: .3em .6em; font-size: .87rem; min-width: 0; }
     .meter .bar, .meter small { grid-column: 1 / -1; }
     .meter small { opacity: .65; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
     """,
-    js="""
+    js=FOLLOW
+    + """
     export default function ({ data, parentElement }) {
       // The first div is Streamlit's own, which holds the styles too.
-      parentElement.querySelector("figure").innerHTML = data.html
+      const root = parentElement.querySelector("figure")
+      // The same again is left as it is, so that a press that a refresh comes between is still a click.
+      if (root.dataset.html !== data.html) {
+        root.dataset.html = data.html
+        root.innerHTML = data.html
+      }
+      root.onclick = (event) => {
+        const link = event.target.closest("a[data-here]")
+        if (link) follow(event, link.getAttribute("href"))
+      }
     }
     """,
 )
@@ -58,20 +88,6 @@ def drawing(html: str, key: str) -> None:
     """Show HTML or SVG in the page's colours and font."""
     _drawing(data={"html": html}, key=key)
 
-
-FOLLOW = """
-const follow = (event, address) => {
-  if (event.ctrlKey || event.metaKey || event.shiftKey) return  // Another tab, by the link itself.
-  event.preventDefault()
-  history.pushState({}, "", address)
-  dispatchEvent(new PopStateEvent("popstate"))
-}
-"""
-"""A click on a link within the panel, for components: the browser goes there and Streamlit follows, as it follows Back.
-
-An address that the server changed would be lost where a refresh is under way: the browser asked for it with the address
-that it knew, and what is drawn by that would be taken for what people want.
-"""
 
 _out = st.components.v2.component(
     "dailies_sign_out",

@@ -7,13 +7,15 @@ picture suits the light and the dark theme.
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from app.shared import STATES, Node, State, counts, worst
 from pipeline.control import UnitStatus
 
-CARD_WIDTH, CARD_HEIGHT = 126, 74  # pixels at full size; the picture shrinks with the page
-COLUMN, LANE = 154, 96
+CARD_WIDTH, CARD_HEIGHT = 130, 94  # pixels at full size; the picture shrinks with the page
+COLUMN, LANE = 151, 112
 MARGIN = 6
+LONGEST = 11  # letters of a name in one line
 MOST_MARKS = 10  # above this many units a card shows proportions in place of single marks
 
 
@@ -143,18 +145,18 @@ def _curve(start: Place, end: Place, main: int) -> str:
 
 def _source(node: Node, place: Place, note: str) -> str:
     x, y = _corner(place)
-    height = 44 if note else 34
+    height = 50 if note else 38
     y += (CARD_HEIGHT - height) // 2
     middle = x + CARD_WIDTH / 2
     second = (
-        f'<text x="{middle}" y="{y + 34}" text-anchor="middle" font-size="10.5" fill="currentColor" '
+        f'<text x="{middle}" y="{y + 39}" text-anchor="middle" font-size="12.5" fill="currentColor" '
         f'fill-opacity=".65">{escape(note)}</text>'
     )
     return (
         f"<g><title>{escape(node.name)}: brought by people</title>"
         f'<rect x="{x}" y="{y}" width="{CARD_WIDTH}" height="{height}" rx="{height / 2}" fill="currentColor" '
         'fill-opacity=".05" stroke="currentColor" stroke-opacity=".25" stroke-dasharray="3 3"/>'
-        f'<text x="{middle}" y="{y + (19 if note else 21.5)}" text-anchor="middle" font-size="12.5" '
+        f'<text x="{middle}" y="{y + (22 if note else 24.5)}" text-anchor="middle" font-size="15" '
         f'fill="currentColor" fill-opacity=".8">{escape(node.name.replace("-", " "))}</text>'
         f"{second if note else ''}</g>"
     )
@@ -169,22 +171,27 @@ def _card(node: Node, place: Place, units: Sequence[UnitStatus]) -> str:
         f"\n{unit.unit}: {unit.state}. {unit.why}" for unit in units[:MOST_MARKS]
     )
     texts = "".join(
-        f'<text x="{x + 12}" y="{y + (37 if len(lines) == 1 else 32) + 14 * index}" font-size="13" font-weight="600" '
+        f'<text x="{x + 12}" y="{y + (47 if len(lines) == 1 else 41) + 18 * index}" font-size="16" font-weight="600" '
         f'fill="currentColor">{escape(line)}</text>'
         for index, line in enumerate(lines)
     )
-    return (
-        f"<g><title>{escape(title)}</title>"
+    return (  # A picture has nothing to go to by keys; the table of results has all of it.
+        f'<a href="{escape(address(node.name))}" data-here="" tabindex="-1" class="card"><title>{escape(title)}</title>'
         f'<rect x="{x}" y="{y}" width="{CARD_WIDTH}" height="{CARD_HEIGHT}" rx="9" fill="{state.colour}" '
         f'fill-opacity=".10" stroke="{state.colour}" stroke-opacity=".75" stroke-width="1.2"/>'
-        f'<text x="{x + 12}" y="{y + 17}" font-size="10" letter-spacing=".04em" fill="currentColor" fill-opacity=".6">'
-        f"{escape(group)}</text>{texts}{_marks(x + 12, y + CARD_HEIGHT - 13, units)}</g>"
+        f'<text x="{x + 12}" y="{y + 20}" font-size="12.5" letter-spacing=".03em" fill="currentColor" '
+        f'fill-opacity=".6">{escape(group)}</text>{texts}{_marks(x + 12, y + CARD_HEIGHT - 16, units)}</a>'
     )
+
+
+def address(step: str, unit: str = "") -> str:
+    """Where the Overview shows a result: of a step without a unit, its most concerning one."""
+    return "/?" + urlencode({"step": step, **({"unit": unit} if unit else {})})
 
 
 def _two_lines(name: str) -> list[str]:
     """Break a long name at the dash nearest its middle."""
-    if len(name) <= 15 or "-" not in name:
+    if len(name) <= LONGEST or "-" not in name:
         return [name]
     cut = min((i for i, letter in enumerate(name) if letter == "-"), key=lambda i: abs(i - len(name) / 2))
     return [name[: cut + 1], name[cut + 1 :]]
@@ -195,22 +202,23 @@ def _marks(x: float, y: float, units: Sequence[UnitStatus]) -> str:
     if not units:
         return ""
     if len(units) <= MOST_MARKS:
-        pitch = min(16.0, (CARD_WIDTH - 24) / len(units))
-        return "".join(mark(x + 5 + index * pitch, y, STATES[unit.state]) for index, unit in enumerate(units))
+        pitch = min(20.0, (CARD_WIDTH - 24) / len(units))
+        size = min(1.3, pitch / 11)
+        return "".join(mark(x + 6 + index * pitch, y, STATES[unit.state], size) for index, unit in enumerate(units))
     bars, total, left = [], len(units), x
     for name, count in counts(units).items():
         wide = (CARD_WIDTH - 24) * count / total
         bars.append(
-            f'<rect x="{left:.1f}" y="{y - 4}" width="{max(wide - 1, 1):.1f}" height="8" rx="2" '
+            f'<rect x="{left:.1f}" y="{y - 5}" width="{max(wide - 1, 1):.1f}" height="10" rx="3" '
             f'fill="{STATES[name].colour}"/>'
         )
         left += wide
     return "".join(bars)
 
 
-def mark(x: float, y: float, state: State) -> str:
-    """A state as a sign of 10 pixels around a point; each has its own shape as well as its colour."""
-    at = f'transform="translate({x:.1f} {y:.1f})"'
+def mark(x: float, y: float, state: State, size: float = 1.0) -> str:
+    """A state as a sign of 10 pixels x `size` around a point; each has its own shape as well as its colour."""
+    at = f'transform="translate({x:.1f} {y:.1f}) scale({size:.2f})"'
     stroke = f'fill="none" stroke="{state.colour}" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round"'
     white = 'fill="none" stroke="#fff" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round"'
     full = f'<circle r="5.4" fill="{state.colour}"/>'

@@ -5,26 +5,26 @@ from html import escape
 from app.shared import STATES
 from pipeline import foretold
 from pipeline.forecast import Forecast, Left
+from pipeline.forecasting import Range
 from pipeline.places import LOCAL
 
 TIME, GPU = STATES["running"].colour, "#8F6CC8"
 
 
 def bars(of: Forecast) -> str:
-    """One line a step, in the DAG's order; the longest likely time is the whole width."""
+    """One line for each step that was measured, in the DAG's order; the longest likely time is the whole width."""
     longest = max((each.left.high for each in of.steps if each.left), default=1.0) or 1.0
-    return f'<div class="left">{"".join(line(each, longest, of.currency) for each in of.steps)}</div>'
+    lines = [line(each, each.left, longest, of.currency) for each in of.steps if each.left]
+    return f'<div class="left">{"".join(lines)}</div>'
 
 
-def line(of: Left, longest: float, currency: str) -> str:
+def line(of: Left, left: Range, longest: float, currency: str) -> str:
     units = f"{of.units:,} to make" + (f", {of.waiting:,} of them perhaps" if of.waiting else "")
     kept = f", {of.kept:,} of {of.items:,} items kept" if of.kept else ""
     about = f"<b>{escape(of.step)}</b><small>{escape(units + kept)}</small>"
-    if of.left is None:
-        return f'<div class="one"><span>{about}</span><span class="unknown">not measured yet</span><span></span></div>'
     colour = GPU if of.device == "cuda" else TIME
-    likely, high = (100 * each / longest for each in (of.left.likely, of.left.high))
-    spread = foretold.spread(of.left)
+    likely, high = (100 * each / longest for each in (left.likely, left.high))
+    spread = foretold.spread(left)
     usual = f"; {foretold.accuracy(of.error)}" if of.error else ""
     where = "GPU" if of.device == "cuda" else "CPU"
     where += "" if of.place == LOCAL else f" on {of.place}"
@@ -34,6 +34,6 @@ def line(of: Left, longest: float, currency: str) -> str:
         f'<div class="one" title="{escape(hint)}"><span>{about}</span>'
         f'<span class="track" role="img" aria-label="{escape(spread)}"><i class="may" style="width:{high:.1f}%;'
         f'background:{colour}"></i><i style="width:{likely:.1f}%;background:{colour}"></i></span>'
-        f"<span>{escape(foretold.duration(of.left.likely))}{escape(money)}"
+        f"<span>{escape(foretold.duration(left.likely))}{escape(money)}"
         f"<small>{escape(spread)} {escape(where)}</small></span></div>"
     )

@@ -189,13 +189,18 @@ def advice(
     if len(waits) < len(todo):
         headline = f"{len(todo)} of {len(units)} results to make"
         return Advice(worst(todo), headline, f"First {named(todo[0])}: {todo[0].why}", run)
+    return _advice_of_review(links, has_answers=begun or not reviewed)
+
+
+def _advice_of_review(links: Sequence[Link], *, has_answers: bool) -> Advice:
+    """What to do where there is nothing to make."""
     if not links:
         detail = "Send it to the reviewers in Label Studio, which `dailies up` starts."
         return Advice(REVIEW, "Everything that needs no people is made", detail, "push")
     if link := next((link for link in links if link.done < link.total), None):
         headline = f"Review {link.title}: {link.done} of {link.total} answered"
         return Advice(REVIEW, headline, "Then fetch the answers and build on them.", "pull", link)
-    if not begun and reviewed:
+    if not has_answers:
         return Advice(REVIEW, "All tasks are answered", "Fetch the answers; the datasets are made of them.", "pull")
     detail = "Nothing has changed since the last run. Answers that came since the last pull come with the next."
     return Advice(STATES["fresh"], "Everything is up to date", detail, "pull")

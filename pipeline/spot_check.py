@@ -17,6 +17,7 @@ from pipeline import jobs
 from pipeline.engine import explain
 from pipeline.engine.events import Reader
 from pipeline.engine.plan import Node, Plan, record_type, run_name
+from pipeline.engine.records import File
 from pipeline.jobs import Job
 from pipeline.models import captioning
 from pipeline.models.caption_lint import Finding, marked
@@ -41,7 +42,7 @@ class Checked:
 
     clip: str
     span: Span
-    video: Path
+    video: File
     said: tuple[tuple[str, str], ...]
     caption: Caption
     faults: tuple[Finding, ...]
@@ -201,7 +202,7 @@ def _checked(
             Checked(
                 clip=clip.id,
                 span=clip.span,
-                video=what.store.path_of(clip.video),
+                video=clip.video,
                 said=tuple((said.speaker.name if said.speaker else "", said.text) for said in facts.said),
                 caption=caption,
                 faults=its,

@@ -91,7 +91,7 @@ def test_a_sample_is_read_back_with_its_faults_until_the_whole_is_made_or_anythi
     assert first.said == (("Reyes", "Any sign, Pryce?"), ("Pryce", "No."))
     assert [fault.kind for fault in first.faults] == ["length"]
     assert second.notes == ("lines whose speaker is not known: 1 of 1",)
-    assert first.video.read_bytes() == b"film"
+    assert show.store.path_of(first.video).read_bytes() == b"film"
     assert spot_check.doing(show) == []
     run(2, "2")  # All of it is kept, so what it cost is told of the run that made it.
     assert spot_check.stands(show, what, "e", 3) == sample

@@ -17,6 +17,7 @@ FIRST = 9
 
 COLUMNS = 3
 _LONGEST_DEFAULT = 24
+_LONGEST_LABEL = 20  # with the default beside it; a longer one takes two lines, and its box no longer stands in the row
 
 
 def part(show: Show, step: str) -> tuple[list[Field], Read]:
@@ -70,7 +71,8 @@ def grid(step: str, found: Sequence[Field], errors: Mapping[Path_, str]) -> None
 def box(step: str, of: Field, problem: str) -> None:
     """One field with its default beside it, and below it what is wrong."""
     default = of.default if len(of.default) <= _LONGEST_DEFAULT else ""
-    label = f"{of.label} :gray[:small[default {marks.plain(default)}]]" if default and of.is_changed else of.label
+    beside = default and of.is_changed and len(of.label) + len(default) <= _LONGEST_LABEL
+    label = f"{of.label} :gray[:small[default {marks.plain(default)}]]" if beside else of.label
     key = key_of(step, of)
     words = [of.help, f"{of.limits.capitalize()}." if of.limits else ""]
     if of.kind == "lines":

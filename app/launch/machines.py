@@ -79,7 +79,12 @@ def returning(host: Host, left: Forecast | None) -> None:
 def meters(host: Host, has: Machine) -> str:
     """Processors, memory and disk as bars, and the GPUs that Ray gives to jobs."""
     bars = [
-        meter("Processors", has.load / max(has.cpus, 1), f"{has.load:.1f} of {has.cpus} busy", host.slots),
+        meter(
+            "Processors",
+            has.load / max(has.cpus, 1),
+            f"{min(has.load, has.cpus):.1f} of {has.cpus} busy",
+            f"{host.slots} · {has.load - has.cpus:.0f} more want one" if has.load >= has.cpus + 1 else host.slots,
+        ),
         meter(
             "Memory",
             has.memory_used_bytes / max(has.memory_bytes, 1),

@@ -1,6 +1,7 @@
 """Review, progress: how far the reviewers are, where they work, and what goes to them and comes back."""
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -141,17 +142,17 @@ def waiting(show: Show, told: Quality) -> None:
         return
     second = sum(each.second_look for each in told.progress)
     rows = [
-        (found.places, "place", "that an answer settles too", "More like this", ":material/done_all:"),
-        (found.lines, "line", "for the bible", "Glossary", ":material/menu_book:"),
-        (second, "task", "for a second look", "Flagged", ":material/flag:"),
+        (found.places, "place", "that an answer settles too", "More like this"),
+        (found.lines, "line", "for the bible", "Glossary"),
+        (second, "task", "for a second look", "Flagged"),
     ]
-    with st.container(gap="xsmall"):
-        for number, what, why, part_, icon in rows:
-            if number:
-                st.page_link(
-                    "views/review.py", label=f"{marks.count(number, what)} {why}", icon=icon,
-                    query_params={"part": part_},
-                )  # fmt: skip
+    ways = [
+        f'<a class="way" href="/review?{urlencode({"part": part_})}" data-here>'
+        f"<span><b>{number:,}</b> {what if number == 1 else f'{what}s'} {why}</span><span>→</span></a>"
+        for number, what, why, part_ in rows
+        if number
+    ]
+    components.drawing("".join(ways), key="waiting")
     if not any(row[0] for row in rows):
         st.caption("Nothing. Reviewers' answers bring more with the next pull.")
 

@@ -19,6 +19,7 @@ from pipeline.schemas.datasets import Account
 TITLES: dict[Kind, str] = {"ltx2": "LTX-2", "wan21": "Wan2.1"}
 SPLITS = {"": "All", "train": "Trained on", "holdout": "Held out"}
 PAGE = 24
+WATCH_SECONDS = 5.0  # between two looks for a dataset that is not there yet
 KEY = "samples"
 MOST_LISTED = 200
 
@@ -58,6 +59,7 @@ def content(show: Show) -> None:
             f"`dailies run {step}` makes it of what is reviewed. Pull first, if reviewers have answered.",
             ":material/dataset:",
         )
+        st.fragment(appear, run_every=WATCH_SECONDS)(kind)
         return
     names = {each.id: each.short for each in timelines.bible(show).characters}
     summary(found)
@@ -67,6 +69,13 @@ def content(show: Show) -> None:
         histograms(found.dataset.rows, names)
         browse(show, found, names)
     left_out(found)
+
+
+def appear(kind: Kind) -> None:
+    """Until the dataset is made: it may be at this moment."""
+    show = shell.show()
+    if show is not None and datasets.look(show, kind) is not None:
+        st.rerun()
 
 
 def download(of: Standing) -> None:

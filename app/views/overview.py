@@ -78,6 +78,9 @@ def time_left(now: Snapshot) -> None:
     if not now.left.units:
         return
     st.subheader("Time left", anchor=False)
+    if now.left.clock is None:
+        st.caption("None of what is left was made here before: the first run tells how long each step takes.")
+        return
     said = foretold.words(now.left)
     st.markdown(f"{marks.plain(said[:1].upper() + said[1:])}.")
     components.drawing(remaining.bars(now.left), key="left")
@@ -107,9 +110,9 @@ def results(now: Snapshot) -> None:
         with left:
             chosen = cell_grid(now)
         with right:
-            if chosen := chosen or shared.most_telling(now.units):
+            if chosen := chosen or addressed(now) or shared.most_telling(now.units):
                 details(chosen)
-            st.caption("Click a cell for another result.")
+            st.caption("Click a cell, or a card of the picture, for another result.")
     inside = f"{now.folder.resolve()}/"
     with table:
         st.dataframe(
@@ -152,6 +155,12 @@ def cell_grid(now: Snapshot) -> UnitStatus | None:
     return by_cell.get((steps[row], column))
 
 
+def addressed(now: Snapshot) -> UnitStatus | None:
+    """The result that the address names; of a step alone, its most telling one."""
+    step, unit = st.query_params.get("step", ""), st.query_params.get("unit", "")
+    return shared.most_telling([each for each in now.units if each.step == step and unit in ("", each.unit)])
+
+
 def _word(unit: UnitStatus | None) -> str:
     return "" if unit is None else f"{STATES[unit.state].mark} {unit.state}"
 
@@ -168,6 +177,8 @@ def details(unit: UnitStatus) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{shared.named(unit)}**", width="content")
             st.badge(unit.state, icon=state.icon, color=state.palette, width="content")
+            link = drawing.address(unit.step, unit.unit)
+            st.markdown(f"[:material/link:]({link})", help="The address of this result", width="content")
         st.markdown(unit.why or f"{state.meaning.capitalize()}.")
         if unit.store_path:
             st.caption(f"Took {shared.duration(unit.seconds)} on the {DEVICES[unit.device]}; its files lie in")

@@ -23,7 +23,6 @@ def page() -> None:
 
 def back() -> None:
     """From one run to all of them."""
-    # Not a page link: one to the page that is open, without parameters, keeps those that there are.
     drawn.drawn('<a class="back" href="/runs" data-here>← All runs</a>', "back")
 
 
@@ -76,10 +75,7 @@ def listed(show: Show) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{marks.count(total, 'run')}**", width="content")
         page_ = st.pagination(-(-total // PAGE), key="runs-page") if total > PAGE else 1
-        st.page_link(
-            "views/runs.py", label="Compare trainings", icon=":material/compare_arrows:",
-            query_params={"compare": "choose"}, width="content",
-        )  # fmt: skip
+        drawn.drawn('<a class="back" href="/runs?compare=choose" data-here>⇄ Compare trainings</a>', "compare")
     found, _ = runs.listed(show, PAGE, (page_ - 1) * PAGE)
     drawn.drawn(pictures.listed(found, launches if page_ == 1 else ()), "runs-list")
     return any(run.state == "running" for run in found)

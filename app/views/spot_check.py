@@ -1,8 +1,10 @@
 """Spot check: an episode's first captions, with their faults and their cost, before the whole show is captioned."""
 
+from html import escape
+
 import streamlit as st
 
-from app import marks, shared, shell
+from app import components, marks, media, shared, shell
 from app.shared import STATES, Palette
 from pipeline import control, spot_check
 from pipeline.control import Show
@@ -116,7 +118,10 @@ def clip(of: Checked) -> None:
     """The clip, what is truly said in it, and its caption with the faults marked."""
     with st.container(border=True):
         left, right = st.columns([1, 2], gap="medium")
-        left.video(str(of.video), format="video/mp4")
+        with left:
+            # Streamlit's own player would load the whole film into the panel's memory.
+            film = f'<video class="film" controls preload="metadata" src="{escape(media.url(of.video))}"></video>'
+            components.drawing(film, key=f"film-{of.clip}")
         with right:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{marks.plain(of.clip)}** :gray[{marks.clock(of.span.start)}]", width="content")

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import socket
@@ -39,6 +40,12 @@ def opened(monkeypatch):
         return app
 
     return run
+
+
+@pytest.fixture
+def drawn():
+    """All HTML that a page draws by itself, in one text."""
+    return lambda app: "\n".join(json.loads(each.proto.json).get("html", "") for each in app.get("bidi_component"))
 
 
 @pytest.fixture(scope="module")

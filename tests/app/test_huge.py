@@ -32,7 +32,21 @@ TRICKS = [
 ]
 NAMES = (
     *("part", "group", "clip", "why", "find", "with", "episode", "t", "look", "words", "speaker", "character", "doubt"),
-    *("reviewed", "who", "clips", "dataset", "sample", "run", "compare", "step", "host", "checkpoint", "page", "index"),
+    *(
+        "unit",
+        "reviewed",
+        "who",
+        "clips",
+        "dataset",
+        "sample",
+        "run",
+        "compare",
+        "step",
+        "host",
+        "checkpoint",
+        "page",
+        "index",
+    ),
     *("what", "split"),
 )
 
@@ -109,7 +123,7 @@ def test_a_page_of_a_huge_show_reads_indexes_and_not_the_store(page, view, huge_
     assert not {Reviewed, Ltx2Dataset, Wan21Package}.intersection(reads)
 
 
-def test_every_part_of_a_huge_show_says_what_there_is(page, huge_show):
+def test_every_part_of_a_huge_show_says_what_there_is(page, huge_show, drawn):
     def words(app):
         return "\n".join(each.value for each in (*app.markdown, *app.caption))
 
@@ -120,7 +134,7 @@ def test_every_part_of_a_huge_show_says_what_there_is(page, huge_show):
         assert next(iter(app.metric)).value == "17,000"
     app = page(huge_show.folder, "runs")
     assert "**200 runs**" in words(app)
-    assert "Compare trainings" in [each.proto.label for each in app.get("page_link")]
+    assert "Compare trainings" in drawn(app)
     app = page(huge_show.folder, "runs", run=runs.ids(huge_show.show)[0], part="Checkpoints")
     assert next(iter(app.segmented_control)).value == "Checkpoints"
     launch = page(huge_show.folder, "launch", what="train-ltx-2")

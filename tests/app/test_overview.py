@@ -12,9 +12,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def page(monkeypatch):
-    def run(folder):
+    def run(folder, **address):
         monkeypatch.setenv("DAILIES_SHOW", str(folder))
-        return AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60).run()
+        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+        app.query_params.update(address)
+        return app.run()
 
     return run
 
@@ -34,6 +36,15 @@ def test_every_result_is_listed_with_its_reason(page, spies_copy):
     table = page(spies_copy).dataframe[1].value
     assert (table["State"] == "○ missing").all()
     assert (table["Why"] != "").all()
+
+
+def test_every_result_has_an_address(page, spies_copy):
+    def shown(**address):
+        return [each.value for each in page(spies_copy, **address).markdown]
+
+    assert "**step2-caption of s01e02**" in shown(step="step2-caption", unit="s01e02")
+    assert "**step2-caption of s01e01**" in shown(step="step2-caption")
+    assert "**step1-scenes of s01e01**" in shown(step="../nothing", unit="s01e02")
 
 
 def test_a_folder_without_a_show_gives_the_remedy(page, tmp_path):

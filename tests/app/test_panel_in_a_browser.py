@@ -25,13 +25,17 @@ def test_the_pipeline_and_what_to_do_next_are_in_sight_on_a_laptop(browser, pane
     assert box["y"] + box["height"] <= LAPTOP["height"]
     assert box["x"] + box["width"] <= LAPTOP["width"]
     assert picture.locator("text").all_text_contents().count("step1") == 1
-    assert picture.locator("g > title").count() == len(dag.STEPS) + len(dag.SOURCES)
+    assert picture.locator("g > title, a > title").count() == len(dag.STEPS) + len(dag.SOURCES)
     page.get_by_text("dailies run").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     light, dark = "rgb(252, 251, 248)", "rgb(22, 24, 29)"
     assert page.locator("[data-testid=stApp]").evaluate("e => getComputedStyle(e).backgroundColor") == (
         light if scheme == "light" else dark
     )
+    # A card opens its step's result, which has an address.
+    picture.locator("a.card[href$=step2-caption]").click()
+    page.get_by_text("step2-caption of s01e01").first.wait_for()
+    assert "step=step2-caption" in page.url
     assert errors == []
     page.close()
 

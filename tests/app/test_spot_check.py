@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pipeline import control, jobs, spot_check
+from pipeline.engine.records import File
 from pipeline.models.caption_lint import Finding
 from pipeline.schemas.captions import Caption, Observed
 from pipeline.schemas.timeline import Span
@@ -30,10 +31,9 @@ def page(monkeypatch):
 
 
 @pytest.fixture
-def sampled(tmp_path, monkeypatch):
+def sampled(monkeypatch):
     """A model's sample of one clip of sixteen, with a fault."""
-    video = tmp_path / "clip"
-    video.write_bytes(b"no film")
+    video = File(digest="0" * 64, name="clip.mp4", size_bytes=7)
     text = 'The video shows Reyes. She asks, "Where is he?"'
     found = Checked(
         clip="s01e01_0000000",
@@ -81,7 +81,7 @@ def test_the_button_starts_a_limited_run_of_the_episode_for_whoever_pressed_it(p
 
 
 def test_a_sample_shows_the_true_words_the_caption_with_its_faults_and_what_the_show_would_cost(
-    page, spies_copy, sampled
+    page, spies_copy, sampled, drawn
 ):
     app = page(spies_copy)
     said = words(app)
@@ -97,7 +97,7 @@ def test_a_sample_shows_the_true_words_the_caption_with_its_faults_and_what_the_
         "Model memory": "4.0 GiB",
         "Whole show, 300 clips": "1 h 0 min",
     }
-    assert len(app.get("video")) == 1
+    assert f'src="/store/{"0" * 64}/clip.mp4"' in drawn(app)
     assert not button(app, "Run the show").disabled
 
 
