@@ -29,7 +29,7 @@ from benchmarks import card
 from pipeline.engine.store import Store
 from pipeline.engine.work import Workspace
 from pipeline.media.reading import pictures_ahead, read_ahead
-from pipeline.models import ltx2, tiny_ltx2
+from pipeline.models import ltx2, ltx2_text, tiny_ltx2
 from pipeline.models.ltx2_encoding import Encoding
 from pipeline.schemas.datasets import Sample
 from pipeline.schemas.timeline import Span
@@ -75,9 +75,9 @@ class Loaded:
     made: dict[str, Any] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def text_encoder(self, *_: object) -> Iterator[ltx2.EmbedTexts]:
+    def text_encoder(self, *_: object) -> Iterator[ltx2_text.EmbedTexts]:
         tokenizer, gemma, connectors = self._once("text", self._text)
-        yield self.clock.timed(ltx2.embedding(tokenizer, gemma, connectors, self.device))
+        yield self.clock.timed(ltx2_text.embedding(tokenizer, gemma, connectors, self.device))
 
     @contextlib.contextmanager
     def video_encoder(self, *_: object) -> Iterator[ltx2.EncodeVideo]:

@@ -18,7 +18,7 @@ from pipeline.engine.records import File, Record
 from pipeline.engine.store import Store
 from pipeline.schemas.captions import Reviewed
 from pipeline.schemas.datasets import Account, Ltx2Dataset, Sample, Wan21Package
-from pipeline.schemas.training import Ltx2Precomputed
+from pipeline.schemas.training import Lora, Ltx2Precomputed
 from pipeline.show import Show
 from pipeline.timelines import kept
 
@@ -26,7 +26,8 @@ __all__ = ["DATASETS", "Dataset", "Finding", "Row", "Standing", "findings", "loo
 
 Kind = Literal["ltx2", "wan21"]
 DATASETS: dict[Kind, str] = {"ltx2": "step3-ltx2-data", "wan21": "step3-wan21-package"}
-PRECOMPUTED = "step4-ltx2-preprocess"
+ENCODED: dict[Kind, str] = {"ltx2": "step4-ltx2-preprocess", "wan21": "step5-wan21-train"}
+"""Which step makes latents of a dataset's clips."""
 _KINDS: dict[str, type[Ltx2Dataset] | type[Wan21Package]] = {
     DATASETS["ltx2"]: Ltx2Dataset,
     DATASETS["wan21"]: Wan21Package,
@@ -119,7 +120,7 @@ def look(show: Show, kind: Kind) -> Standing | None:
         at=datetime.fromtimestamp(made.finished).astimezone(),
         behind=_behind(show, step, made.recipe["inputs"], config),
         trigger_in_captions=bool(config.get("trigger_in_captions")),
-        psnr_db=_checks(show) if kind == "ltx2" else {},
+        psnr_db=_checks(show, kind),
     )
 
 
@@ -133,14 +134,17 @@ def _behind(show: Show, step: str, inputs: Mapping[str, object], config: Mapping
     return f"the settings have changed since: {', '.join(changed)}" if changed else ""
 
 
-def _checks(show: Show) -> dict[str, float]:
-    made = show.store.head(PRECOMPUTED, SHOW)
-    return {} if made is None else dict(_psnr(show.store.root, made.output))
+def _checks(show: Show, kind: Kind) -> dict[str, float]:
+    """Of the step that encoded the dataset's clips: Wan2.1's training does so itself."""
+    made = show.store.head(ENCODED[kind], SHOW)
+    return {} if made is None else dict(_psnr(show.store.root, kind, made.output))
 
 
 @lru_cache(maxsize=2)
-def _psnr(root: Path, output: Digest) -> tuple[tuple[str, float], ...]:
-    return tuple((each.sample, each.psnr_db) for each in Store(root).get(output, Ltx2Precomputed).checks)
+def _psnr(root: Path, kind: Kind, output: Digest) -> tuple[tuple[str, float], ...]:
+    store = Store(root)
+    checks = store.get(output, Ltx2Precomputed).checks if kind == "ltx2" else store.get(output, Lora).checks
+    return tuple((each.sample, each.psnr_db) for each in checks)
 
 
 @lru_cache(maxsize=4)

@@ -1,20 +1,21 @@
 """LTX-2's text encoder, connectors and VAEs: captions, clips and their sound as the tensors that it is trained on.
 
 One component is in memory at a time, and is freed when its `with` ends. Tensors are named by their shape: B samples, F
-frames, H rows, W columns, C channels (RGB, latent or of sound), L text tokens, D channels of a text token, N layers, T
-frames of sound, M bins of frequency, S samples of sound.
+frames, H rows, W columns, C channels (RGB, latent or of sound), T frames of sound, M bins of frequency, S samples of
+sound. What is done with a text is in `ltx2_text`.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pipeline.models.ltx2_text import EmbedTexts, embedding, stored
 from pipeline.models.mel import log_mel
 from pipeline.models.memory import free
 
@@ -22,36 +23,24 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-TEXT_TOKENS = 1024
-"""What the connectors take of each text (LTX2Pipeline's max_sequence_length)."""
-
-BLOCK_TOKENS = 64
-"""Texts are padded to multiples of this before the text encoder, so that it meets few shapes."""
-
 PREPROCESSING = ("tokenizer", "text_encoder", "connectors", "vae", "audio_vae")
 """The components that make training data; the transformer is the rest, and most, of the model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """One text, on the CPU, in bf16. `video_LD` and `audio_LD` are what Lightricks' trainer keeps: the features before
-    the connectors, padded on the left, with `mask_L` (int64, 1 is a token). For LTX-2.0 both are the same.
-
-    `connected_*` are what the transformer takes: behind the connectors, whose registers stand in for padding, so that
-    no mask is needed. `cut_off` counts the tokens that did not fit.
-    """
-
-    video_LD: Tensor
-    audio_LD: Tensor
-    mask_L: Tensor
-    connected_video_LD: Tensor
-    connected_audio_LD: Tensor
-    cut_off: int
-
-
-EmbedTexts: TypeAlias = "Callable[[Sequence[str]], list[Embedded]]"
 EncodeVideo: TypeAlias = "Callable[[Tensor], Tensor]"
 EncodeAudio: TypeAlias = "Callable[[Tensor], Tensor]"
+
+
+def transformer_config(folder: Path) -> dict[str, Any]:
+    """What decides the transformer's size and shapes, by diffusers' names."""
+    diffusers: Any = importlib.import_module("diffusers")
+    return dict(diffusers.LTX2VideoTransformer3DModel.load_config(folder, subfolder="transformer"))
+
+
+def transformer(folder: Path, dtype: torch.dtype) -> Any:
+    """The transformer, on the CPU."""
+    diffusers: Any = importlib.import_module("diffusers")
+    return diffusers.LTX2VideoTransformer3DModel.from_pretrained(folder, subfolder="transformer", torch_dtype=dtype)
 
 
 @contextmanager
@@ -76,47 +65,6 @@ def text_encoder(folder: Path, device: str) -> Iterator[EmbedTexts]:
         gemma.to("meta")  # Whoever still holds the function by then does not hold the weights.
         connectors.to("meta")
         free()
-
-
-def embedding(tokenizer: Any, gemma: Any, connectors: Any, device: str) -> EmbedTexts:
-    """The function of `text_encoder`, by models that are loaded."""
-    import torch
-
-    @torch.inference_mode()
-    def embed(texts: Sequence[str]) -> list[Embedded]:
-        rows = [tokenizer(text.strip(), add_special_tokens=True, verbose=False).input_ids for text in texts]
-        ids_BL, mask_BL = _padded([row[:TEXT_TOKENS] for row in rows], tokenizer.pad_token_id)
-        places_BL = torch.arange(TEXT_TOKENS - ids_BL.shape[1], TEXT_TOKENS).expand_as(ids_BL)
-        # The language model's head, a quarter of a million words for each token, is not asked.
-        states = gemma.model(
-            input_ids=ids_BL.to(device),
-            attention_mask=mask_BL.to(device),
-            position_ids=places_BL.to(device),
-            output_hidden_states=True,
-            use_cache=False,
-        ).hidden_states
-        lacking = TEXT_TOKENS - ids_BL.shape[1]
-        states_BLDN = torch.nn.functional.pad(torch.stack(states, dim=-1), (0, 0, 0, 0, lacking, 0))
-        mask_BL = torch.nn.functional.pad(mask_BL, (lacking, 0))
-        features = _inputs(connectors.video_connector), _inputs(connectors.audio_connector)
-        with features[0] as video, features[1] as audio:
-            video_BLD, audio_BLD, kept_BL = connectors(states_BLDN, mask_BL.to(device), padding_side="left")
-        assert bool(kept_BL.all())  # Registers stand where padding stood.
-        before = [_stored(each) for each in (video[0], audio[0])]
-        behind = [_stored(each) for each in (video_BLD, audio_BLD)]
-        return [
-            Embedded(
-                video_LD=before[0][index],
-                audio_LD=before[1][index],
-                mask_L=mask_BL[index],
-                connected_video_LD=behind[0][index],
-                connected_audio_LD=behind[1][index],
-                cut_off=max(len(row) - TEXT_TOKENS, 0),
-            )
-            for index, row in enumerate(rows)
-        ]
-
-    return embed
 
 
 @contextmanager
@@ -144,7 +92,7 @@ def encoding(vae: Any, device: str) -> EncodeVideo:
     def encode(pictures_BFHWC: Tensor) -> Tensor:
         pixels_BCFHW = pictures_BFHWC.to(device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
         latents_BCFHW: Tensor = vae.encode(pixels_BCFHW.to(vae.dtype)).latent_dist.mode().float()
-        return _stored((latents_BCFHW - mean_C111) * vae.config.scaling_factor / std_C111)
+        return stored((latents_BCFHW - mean_C111) * vae.config.scaling_factor / std_C111)
 
     return encode
 
@@ -214,14 +162,6 @@ def hearing(vae: Any, device: str) -> AudioEncoder:
     return AudioEncoder(rate, encode)
 
 
-def psnr_db(one_FHWC: Tensor, other_FHWC: Tensor) -> float:
-    """Peak signal to noise ratio of two uint8 videos of one shape; 100 where they are the same."""
-    import math
-
-    error = (one_FHWC.float() - other_FHWC.float()).square().mean().item()
-    return 10 * math.log10(255**2 / error) if error > 255**2 * 1e-10 else 100.0
-
-
 def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
@@ -229,16 +169,6 @@ def _tokenizer(folder: Path) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def _padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Ids and masks (int64), padded on the left to the longest row, rounded up."""
-    import torch
-
-    length = min(TEXT_TOKENS, -(-max(map(len, rows)) // BLOCK_TOKENS) * BLOCK_TOKENS)
-    ids = [[pad] * (length - len(row)) + list(row) for row in rows]
-    mask = [[0] * (length - len(row)) + [1] * len(row) for row in rows]
-    return torch.tensor(ids), torch.tensor(mask)
 
 
 def _video_vae(folder: Path, device: str) -> Any:
@@ -250,20 +180,6 @@ def _video_vae(folder: Path, device: str) -> Any:
 def _statistics(vae: Any) -> tuple[Tensor, Tensor]:
     """Of each latent channel the mean and the deviation that the VAE's training data had, in fp32."""
     return vae.latents_mean.float().view(-1, 1, 1, 1), vae.latents_std.float().view(-1, 1, 1, 1)
-
-
-@contextmanager
-def _inputs(module: Any) -> Iterator[list[Tensor]]:
-    """The first argument of each call of `module` meanwhile.
-
-    The connectors compute the features that Lightricks' trainer keeps on their way, and do not return them.
-    """
-    seen: list[Tensor] = []
-    hook = module.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    try:
-        yield seen
-    finally:
-        hook.remove()
 
 
 def _class(folder: Path, component: str) -> Any:
@@ -284,9 +200,3 @@ def _working(device: str) -> torch.dtype:
     import torch
 
     return torch.bfloat16 if device != "cpu" else torch.float32
-
-
-def _stored(tensor: Tensor) -> Tensor:
-    import torch
-
-    return tensor.to("cpu", torch.bfloat16)

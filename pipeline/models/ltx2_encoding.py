@@ -7,14 +7,17 @@ caller's: `Read` is given batches of samples of one shape, and may read ahead.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.engine.records import File, Record
 from pipeline.engine.work import Workspace
-from pipeline.models import ltx2, ltx2_layout
+from pipeline.models import ltx2, ltx2_layout, ltx2_text, roundtrip
 from pipeline.models.material import batches as batches_of
 from pipeline.models.material import stem
 from pipeline.models.memory import in_halves
@@ -30,6 +33,9 @@ Batch: TypeAlias = Sequence[Sample]
 ReadPictures: TypeAlias = "Callable[[Sequence[Batch]], Iterator[Sequence[NDArray[np.uint8]]]]"
 ReadWaves: TypeAlias = "Callable[[Sequence[Batch], int], Iterator[Sequence[NDArray[np.float32] | None]]]"
 
+
+WRITERS = 2
+"""Threads that write what was made of texts."""
 
 CPU_BYTES = 6e9
 """Longer weights are not opened without a GPU: a clip would take many minutes."""
@@ -69,17 +75,17 @@ class Encoding:
 
         def make(indexes: Sequence[int]) -> Iterator[Text]:
             self.work.log(f"embedding {len(indexes)} captions")
-            with self.models.text_encoder(*self._place()) as embed:
-                for start in range(0, len(indexes), batch):
-                    for one in embed([texts[index] for index in indexes[start : start + batch]]):
-                        conditions, connected = self._path("conditions.pt"), self._path("connected.safetensors")
-                        ltx2_layout.write_conditions(conditions, one)
-                        ltx2_layout.write_connected(connected, one)
-                        yield Text(
-                            conditions=self.work.keep(conditions),
-                            connected=self.work.keep(connected),
-                            cut_off=one.cut_off,
-                        )
+            batches = [[texts[index] for index in indexes[at : at + batch]] for at in range(0, len(indexes), batch)]
+            written: deque[Future[Text]] = deque()
+            # 30 MB are written of a text and hashed: meanwhile the next ones are embedded.
+            with self.models.text_encoder(*self._place()) as embed, ThreadPoolExecutor(WRITERS) as writers:
+                for together in batches:
+                    embedded = embed(together)
+                    while written:
+                        yield written.popleft().result()
+                    written.extend(writers.submit(self._written, one) for one in embedded)
+                while written:
+                    yield written.popleft().result()
 
         items = [[*self._base, text] for text in texts]
         found = self.work.memo(Text).fill(items, make, batch=max(1, len(items)))
@@ -87,6 +93,13 @@ class Encoding:
             if one.cut_off:
                 self.work.log(f"the last {one.cut_off} tokens of {text[:60]!r} ... are more than the model takes")
         return found
+
+    def _written(self, one: ltx2_text.Embedded) -> Text:
+        with TemporaryDirectory(dir=self.work.scratch) as folder:
+            conditions, connected = (Path(folder) / name for name in ("conditions.pt", "connected.safetensors"))
+            ltx2_layout.write_conditions(conditions, one)
+            ltx2_layout.write_connected(connected, one)
+            return Text(conditions=self.work.keep(conditions), connected=self.work.keep(connected), cut_off=one.cut_off)
 
     def pictures(self, samples: Sequence[Sample], batch: int, read: ReadPictures) -> list[Picture]:
         """Latents of each sample; neighbours of one shape go together."""
@@ -132,25 +145,19 @@ class Encoding:
         self, samples: Sequence[Sample], latents: Sequence[Picture], count: int, read: ReadPictures
     ) -> list[RoundTrip]:
         """`count` samples, evenly spread, decoded from their latents and compared with their clips."""
-        import torch
-
-        count = min(count, len(samples))
-        chosen = [number * len(samples) // count for number in range(count)]
+        wanted = roundtrip.chosen(len(samples), count)
 
         def make(indexes: Sequence[int]) -> Iterator[RoundTrip]:
             self.work.log(f"decoding {len(indexes)} latents again")
-            wanted = [chosen[index] for index in indexes]
+            again = [wanted[index] for index in indexes]
+            clips = (clip for (clip,) in read([[samples[index]] for index in again]))
+            stored = (ltx2_layout.read(self.work.open(latents[index].latents))["latents"] for index in again)
             with self.models.video_decoder(*self._place()) as decode:
-                for index, (before,) in zip(wanted, read([[samples[index]] for index in wanted]), strict=True):
-                    stored = ltx2_layout.read(self.work.open(latents[index].latents))["latents"]
-                    after = in_halves(decode, stored[None])[0]
-                    psnr_db = round(ltx2.psnr_db(torch.from_numpy(before), after), 2)
-                    self.work.log(f"{stem(samples[index])}: its latents keep {psnr_db} dB")
-                    yield RoundTrip(sample=stem(samples[index]), psnr_db=psnr_db)
+                yield from roundtrip.compared([stem(samples[i]) for i in again], clips, stored, decode, self.work.log)
 
-        of = [[stem(samples[index]), samples[index].video.digest, latents[index].latents.digest] for index in chosen]
+        of = [[stem(samples[index]), samples[index].video.digest, latents[index].latents.digest] for index in wanted]
         items = [[*self._base, *each] for each in of]
-        return self.work.memo(RoundTrip).fill(items, make, batch=count) if count else []
+        return self.work.memo(RoundTrip).fill(items, make, batch=max(1, len(items)))
 
     @property
     def _base(self) -> list[str | None]:

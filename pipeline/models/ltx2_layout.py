@@ -2,7 +2,7 @@
 
 Format: Lightricks/LTX-2, packages/ltx-trainer (scripts/process_videos.py, scripts/process_captions.py), at 400fd310;
 it reads them with `torch.load(weights_only=True)`. The same tensors are the same bytes: archives carry neither their
-file's name nor a time. Letters as in `ltx2`.
+file's name nor a time. Letters as in `ltx2` and `ltx2_text`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pipeline.models.ltx2 import Embedded
+    from pipeline.models.ltx2_text import Embedded
 
 
 def write_latents(path: Path, latents_CFHW: Tensor, fps: float) -> None:

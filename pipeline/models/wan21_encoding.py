@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.engine.records import File, Record
 from pipeline.engine.work import Workspace
-from pipeline.models import wan21
-from pipeline.models.material import batches
+from pipeline.models import roundtrip, wan21
+from pipeline.models.material import batches, stem
 from pipeline.models.memory import in_halves
 from pipeline.schemas.datasets import Sample
+from pipeline.schemas.training import RoundTrip
 from pipeline.schemas.weights import Foundation
 
 if TYPE_CHECKING:
@@ -38,6 +39,20 @@ class Latents(Record):
     """A safetensors file with `latents` [C, F, H, W] bf16, normalised."""
 
     file: File
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A sample with its tensors."""
+
+    sample: Sample
+    latents: File
+    embedding: File
+
+    @property
+    def identity(self) -> list[str]:
+        """All that training sees of it, and the name that its random numbers are drawn by."""
+        return [stem(self.sample), self.latents.digest, self.embedding.digest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,26 @@ class Encoding:
 
         items = [[*self._base, sample.video.digest, sample.num_frames] for sample in samples]
         return self.work.memo(Latents).fill(items, make, batch=max(1, len(samples)))
+
+    def checks(
+        self, samples: Sequence[Sample], latents: Sequence[Latents], count: int, read: ReadPictures
+    ) -> list[RoundTrip]:
+        """`count` samples, evenly spread, decoded from their latents and compared with their clips."""
+        from safetensors.torch import load_file
+
+        wanted = roundtrip.chosen(len(samples), count)
+
+        def make(indexes: Sequence[int]) -> Iterator[RoundTrip]:
+            self.work.log(f"decoding {len(indexes)} latents again")
+            again = [wanted[index] for index in indexes]
+            clips = (clip for (clip,) in read([[samples[index]] for index in again]))
+            stored = (load_file(self.work.open(latents[index].file))["latents"] for index in again)
+            with wan21.video_decoder(self.folder(), self._device()) as decode:
+                yield from roundtrip.compared([stem(samples[i]) for i in again], clips, stored, decode, self.work.log)
+
+        of = [[stem(samples[index]), samples[index].video.digest, latents[index].file.digest] for index in wanted]
+        items = [[*self._base, *each] for each in of]
+        return self.work.memo(RoundTrip).fill(items, make, batch=max(1, len(items)))
 
     @property
     def _base(self) -> list[str | None]:

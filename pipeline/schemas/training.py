@@ -148,4 +148,5 @@ class Lora(Record):
     samples: tuple[Sampled, ...] = ()
     usage: tuple[Usage, ...] = ()
     tensorboard: tuple[File, ...] = ()
+    checks: tuple[RoundTrip, ...] = Field(default=(), description="Of clips that the training itself encoded.")
     planned: Planned | None = Field(default=None, description="The setting on the card it was trained on.")

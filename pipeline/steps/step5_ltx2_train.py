@@ -6,45 +6,25 @@ it has, and so it does with more steps where the learning rate is constant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.engine.records import File, Record
 from pipeline.engine.step import step
 from pipeline.engine.work import Workspace
 from pipeline.media import renders
-from pipeline.models import foundation, ltx2, ltx2_layout, ltx2_sampling, tiny_ltx2
+from pipeline.models import foundation, ltx2, ltx2_prompts, ltx2_sampling, tiny_ltx2
+from pipeline.models.ltx2_prompts import Prompt
 from pipeline.schemas.training import Lora, Ltx2Encoded, Ltx2Precomputed, Sampled
 from pipeline.training.ltx2_config import Ltx2TrainingConfig
 
 if TYPE_CHECKING:
-    import torch
-
-    from pipeline.training.ltx2 import Clip
+    from pipeline.training.ltx2_clips import Clip
 
 
 class Config(Ltx2TrainingConfig):
     """They stand with the training that they are of."""
-
-
-class Prompt(Record):
-    """A video that is made again and again as training goes on. `of` is the clip whose caption it is, or empty."""
-
-    text: str
-    words: File
-    of: str
-    num_frames: int
-    width: int
-    height: int
-    fps: float
-
-
-class Words(Record):
-    """A user's own prompt, as the transformer takes it: a safetensors file like `Ltx2Encoded.connected`."""
-
-    file: File
 
 
 @step(version=1, per="show", device="cuda")
@@ -62,8 +42,8 @@ def run(config: Config, work: Workspace, *, step4_ltx2_preprocess: Ltx2Precomput
         clips=[clip(work, each) for each in train],
         held_out=[clip(work, each) for each in held_out],
         empty=work.open(data.empty),
-        transformer_config=transformer_config(folder),
-        load=partial(transformer, folder),
+        transformer_config=ltx2.transformer_config(folder),
+        load=partial(ltx2.transformer, folder),
     )
     hands = outcome.hands(
         work,
@@ -95,10 +75,10 @@ def checked(config: Config, data: Ltx2Precomputed) -> tuple[list[Ltx2Encoded], l
 
 
 def clip(work: Workspace, sample: Ltx2Encoded) -> Clip:
-    from pipeline.training import ltx2 as training
+    from pipeline.training.ltx2_clips import measured
 
     audio = work.open(sample.audio_latents) if sample.audio_latents else None
-    return training.measured(sample.sample, work.open(sample.latents), audio, work.open(sample.connected))
+    return measured(sample.sample, work.open(sample.latents), audio, work.open(sample.connected))
 
 
 def identity(sample: Ltx2Encoded) -> list[str]:
@@ -107,43 +87,13 @@ def identity(sample: Ltx2Encoded) -> list[str]:
     return [sample.sample, *(file.digest if file else "" for file in files)]
 
 
-def transformer(folder: Path, dtype: torch.dtype) -> Any:
-    from diffusers import LTX2VideoTransformer3DModel
-
-    return LTX2VideoTransformer3DModel.from_pretrained(folder, subfolder="transformer", torch_dtype=dtype)  # type: ignore[no-untyped-call]
-
-
-def transformer_config(folder: Path) -> dict[str, Any]:
-    from diffusers import LTX2VideoTransformer3DModel
-
-    found: dict[str, Any] = LTX2VideoTransformer3DModel.load_config(folder, subfolder="transformer")
-    return found
-
-
 # Samples on the way.
 
 
 def wanted(config: Config, work: Workspace, folder: Path, clips: Sequence[Ltx2Encoded]) -> list[Prompt]:
     """Captions of the first `clips`, and the users' own prompts, which get the shape of the first."""
-    sizes = [{name: getattr(each, name) for name in ("num_frames", "width", "height", "fps")} for each in clips]
-    shown = list(zip(clips, sizes, strict=True))[: config.sample_clips]
-    captions = [Prompt(text=each.caption, words=each.connected, of=each.sample, **size) for each, size in shown]
-    items = [[config.model, config.revision, config.profile, prompt] for prompt in config.prompts]
-
-    def make(missing: Sequence[int]) -> Iterator[Words]:
-        import torch
-
-        with ltx2.text_encoder(folder, "cuda" if torch.cuda.is_available() else "cpu") as embed:
-            for index in missing:
-                path = work.scratch / f"prompt-{index}.safetensors"
-                ltx2_layout.write_connected(path, *embed([config.prompts[index]]))
-                yield Words(file=work.keep(path))
-
-    words = work.memo(Words).fill(items, make, batch=max(1, len(items)))
-    own = [
-        Prompt(text=text, words=each.file, of="", **sizes[0]) for text, each in zip(config.prompts, words, strict=True)
-    ]
-    return [*captions, *own]
+    captions = ltx2_prompts.of_clips(clips[: config.sample_clips])
+    return [*captions, *ltx2_prompts.of_users(config.prompts, work, config, folder, clips[0])]
 
 
 def how(config: Config) -> dict[str, Any]:
@@ -157,15 +107,9 @@ def how(config: Config) -> dict[str, Any]:
 
 
 def sampled(
-    config: Config,
-    work: Workspace,
-    folder: Path,
-    empty: Path,
-    prompts: Sequence[Prompt],
-    model: Any,
-    number: int,
-    step: int,
-) -> Sampled:
+    config: Config, work: Workspace, folder: Path, empty: Path, prompts: Sequence[Prompt],
+    model: Any, number: int, step: int,
+) -> Sampled:  # fmt: skip
     import numpy as np
     from safetensors.torch import load_file
 
@@ -175,10 +119,7 @@ def sampled(
         folder,
         load_file(work.open(prompt.words)),
         load_file(empty),
-        width=prompt.width,
-        height=prompt.height,
-        num_frames=prompt.num_frames,
-        fps=prompt.fps,
+        **prompt.model_dump(include={"num_frames", "width", "height", "fps"}),
         **how(config),
     )
     if not np.isfinite(take.sound_CS).all():

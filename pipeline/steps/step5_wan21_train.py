@@ -8,23 +8,23 @@ from what it has, and so it does with more steps where the learning rate is cons
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from pipeline.engine.records import File, Record
+from pipeline.engine.records import File
 from pipeline.engine.step import step
 from pipeline.engine.work import Workspace
 from pipeline.media import renders
 from pipeline.media.reading import pictures_ahead
-from pipeline.models import foundation, tiny_wan21, wan21, wan21_sampling
+from pipeline.models import foundation, tiny_wan21, wan21, wan21_prompts, wan21_sampling
 from pipeline.models.material import in_batches, prompt, stem
-from pipeline.models.wan21_encoding import Encoding
-from pipeline.schemas.datasets import Sample, Wan21Package
-from pipeline.schemas.training import Lora, Sampled
+from pipeline.models.wan21_encoding import Encoded, Encoding
+from pipeline.models.wan21_prompts import Prompt
+from pipeline.schemas.datasets import Wan21Package
+from pipeline.schemas.training import Lora, RoundTrip, Sampled
 from pipeline.training.wan21_config import Wan21TrainingConfig
 
 if TYPE_CHECKING:
@@ -32,36 +32,26 @@ if TYPE_CHECKING:
 
 
 class Config(Wan21TrainingConfig):
-    OBSERVING: ClassVar[frozenset[str]] = Wan21TrainingConfig.OBSERVING | {"video_batch"}
+    OBSERVING: ClassVar[frozenset[str]] = Wan21TrainingConfig.OBSERVING | {"video_batch", "check"}
 
     video_batch: int = Field(
         default=1, ge=1, description="Clips of one shape encoded together, before training.", title="video batch, clips"
     )
+    check: int = Field(
+        default=0,
+        ge=0,
+        description="So many latents are decoded again and compared with their clips (PSNR in dB).",
+        title="check, latents",
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A sample with its tensors."""
+class Ready(NamedTuple):
+    """All samples with their tensors, by name; what is to be sampled; the embedding of no words; what was checked."""
 
-    sample: Sample
-    latents: File
-    embedding: File
-
-    @property
-    def identity(self) -> list[str]:
-        """All that training sees of it, and the name that its random numbers are drawn by."""
-        return [stem(self.sample), self.latents.digest, self.embedding.digest]
-
-
-class Prompt(Record):
-    """A video that is made again and again as training goes on. `of` is the clip whose caption it is, or empty."""
-
-    text: str
-    embedding: File
-    of: str
-    num_frames: int
-    width: int
-    height: int
+    samples: list[Encoded]
+    prompts: list[Prompt]
+    empty: File
+    checks: list[RoundTrip]
 
 
 @step(version=1, per="show", device="cuda")
@@ -71,14 +61,14 @@ def run(config: Config, work: Workspace, *, step3_wan21_package: Wan21Package) -
 
     weights = partial(foundation.folder_of, config, work, tiny_wan21.build)
     wan21.check(weights(("scheduler",)), config.source_name())
-    encoded, prompts, empty = encode(config, work, step3_wan21_package, lambda: weights(wan21.ENCODING))
+    ready = encode(config, work, step3_wan21_package, lambda: weights(wan21.ENCODING))
     folder = weights(("transformer", *wan21_sampling.DECODED))
-    train, held_out = ([each for each in encoded if each.sample.split == split] for split in ("train", "holdout"))
+    train, held_out = ([each for each in ready.samples if each.sample.split == split] for split in ("train", "holdout"))
     asked = training.Training(
         config,
         clips=[clip(work, each) for each in train],
         held_out=[clip(work, each) for each in held_out],
-        empty=work.open(empty),
+        empty=work.open(ready.empty),
         transformer_config=wan21.transformer_config(folder),
         load=partial(wan21.transformer, folder),
     )
@@ -87,28 +77,28 @@ def run(config: Config, work: Workspace, *, step3_wan21_package: Wan21Package) -
         "wan21",
         config,
         step3_wan21_package.trigger,
-        data=[empty.digest, *(each.identity for each in train)],
+        data=[ready.empty.digest, *(each.identity for each in train)],
         held_out=[each.identity for each in held_out],
-        prompts=[[each.model_dump(mode="json"), *how(config).values()] for each in prompts],
-        sample=partial(sampled, config, work, folder, work.open(empty), prompts),
+        prompts=[[each.model_dump(mode="json"), *how(config).values()] for each in ready.prompts],
+        sample=partial(sampled, config, work, folder, work.open(ready.empty), ready.prompts),
     )
     with processes.together(config.gpus, partial(training.follow, asked)) as world:
         trained = training.train(asked, world, hands)
     assert trained is not None, "the first process returns what came of it"
-    return outcome.lora_of(work, "wan21", config, step3_wan21_package.trigger, trained)
+    lora = outcome.lora_of(work, "wan21", config, step3_wan21_package.trigger, trained)
+    return lora.model_copy(update={"checks": tuple(ready.checks)})
 
 
-def encode(
-    config: Config, work: Workspace, package: Wan21Package, folder: Callable[[], Path]
-) -> tuple[list[Encoded], list[Prompt], File]:
-    """All samples with their tensors, by name; what is to be sampled; and the embedding of no words."""
+def encode(config: Config, work: Workspace, package: Wan21Package, folder: Callable[[], Path]) -> Ready:
     if not any(sample.split == "train" for sample in package.samples):
         raise ValueError("nothing is left to train on: the account of step3-wan21-package says why of each clip")
     samples = in_batches(package.samples)
     encoding = Encoding(work, config, folder)
     texts = [*(prompt(sample.caption, package.trigger) for sample in samples), *config.prompts, ""]
     embedded = encoding.texts(texts)
-    latents = encoding.pictures(samples, config.video_batch, partial(pictures_ahead, work))
+    read = partial(pictures_ahead, work)
+    latents = encoding.pictures(samples, config.video_batch, read)
+    checks = encoding.checks(samples, latents, config.check, read)
     work.report(samples=len(samples), captions_cut=sum(each.cut_off > 0 for each in embedded[: len(samples)]))
     encoded = [
         Encoded(sample, picture.file, text.file)
@@ -116,22 +106,10 @@ def encode(
     ]
     encoded.sort(key=lambda each: stem(each.sample))
     own = [(text, each.file) for text, each in zip(texts, embedded, strict=True)][len(samples) : -1]
-    return encoded, wanted(config, encoded, own, package.trigger), embedded[-1].file
-
-
-def wanted(config: Config, encoded: Sequence[Encoded], own: Sequence[tuple[str, File]], trigger: str) -> list[Prompt]:
-    """Captions of the first clips held out, and the users' own prompts, which get the shape of the first."""
     shown = [each for each in encoded if each.sample.split == "holdout"] or encoded
-
-    def as_prompt(text: str, embedding: File, of: str, like: Sample) -> Prompt:
-        size = {name: getattr(like, name) for name in ("num_frames", "width", "height")}
-        return Prompt(text=text, embedding=embedding, of=of, **size)
-
-    captions = [
-        as_prompt(prompt(each.sample.caption, trigger), each.embedding, stem(each.sample), each.sample)
-        for each in shown[: config.sample_clips]
-    ]
-    return [*captions, *(as_prompt(text, embedding, "", shown[0].sample) for text, embedding in own)]
+    captions = wan21_prompts.of_clips(shown[: config.sample_clips], package.trigger)
+    prompts = [*captions, *wan21_prompts.of_users(own, shown[0].sample)]
+    return Ready(encoded, prompts, embedded[-1].file, checks)
 
 
 def clip(work: Workspace, encoded: Encoded) -> Clip:
@@ -146,15 +124,9 @@ def how(config: Config) -> dict[str, Any]:
 
 
 def sampled(
-    config: Config,
-    work: Workspace,
-    folder: Path,
-    empty: Path,
-    prompts: Sequence[Prompt],
-    model: Any,
-    number: int,
-    step: int,
-) -> Sampled:
+    config: Config, work: Workspace, folder: Path, empty: Path, prompts: Sequence[Prompt],
+    model: Any, number: int, step: int,
+) -> Sampled:  # fmt: skip
     from safetensors.torch import load_file
 
     asked = prompts[number]
@@ -163,9 +135,7 @@ def sampled(
         folder,
         load_file(work.open(asked.embedding))["embedding"],
         load_file(empty)["embedding"],
-        width=asked.width,
-        height=asked.height,
-        num_frames=asked.num_frames,
+        **asked.model_dump(include={"num_frames", "width", "height"}),
         **how(config),
     )
     path = work.scratch / f"sample-{number}.mp4"

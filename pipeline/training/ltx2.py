@@ -1,7 +1,6 @@
 """Training a LoRA of LTX-2, from tensors that were made before: video and sound together, or video only.
 
-Names: B samples, T tokens, C channels. Latents are packed as diffusers' LTX2Pipeline packs them: video frame by frame,
-row by row, (B, F * H * W, C); sound (B, T, channels * mel bins). A model's timestep is sigma times 1000.
+Names: B samples, T tokens, packed as `ltx2_clips` says. A model's timestep is sigma times 1000.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,43 +14,15 @@ from torch import Generator, Tensor, nn
 
 from pipeline.training import flow_matching as flow
 from pipeline.training import loading, lora, speed
-from pipeline.training.course import Course, Drawn, Hands, Trained
+from pipeline.training.course import Course
 from pipeline.training.fitting import fitting
+from pipeline.training.hands import Hands, Trained
+from pipeline.training.ltx2_clips import Clip, Point, Shape, sample
 from pipeline.training.ltx2_config import Ltx2TrainingConfig
 from pipeline.training.planning import Adapters, Card, Setting, Speed
 from pipeline.training.planning import Shape as SpeedShape
 from pipeline.training.processes import World
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One sample's files and what their tensors measure: latent frames, rows and columns, steps of sound."""
-
-    name: str
-    latents: Path
-    audio: Path | None
-    text: Path
-    frames: int
-    height: int
-    width: int
-    audio_steps: int
-    fps: float
-
-    @property
-    def tokens(self) -> int:
-        return self.frames * self.height * self.width
-
-
-Shape = tuple[int, int, int, int, float]
-"""Latent frames, rows, columns, steps of sound, frames a second: samples of one batch agree in it."""
-
-
-def measured(name: str, latents: Path, audio: Path | None, text: Path) -> Clip:
-    """A clip, of the sizes that its own tensors have."""
-    video = loading.read(latents)
-    _, frames, height, width = video["latents"].shape
-    steps = loading.read(audio)["latents"].shape[1] if audio else 0
-    return Clip(name, latents, audio, text, frames, height, width, steps, float(video["fps"]))
+from pipeline.training.task import Drawn
 
 
 @dataclass(frozen=True)
@@ -77,25 +48,26 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
     card = Card.here()
     setting = world.told(settled(training, card, config.speed))
     dtype = torch.float32 if setting.base == "fp32" else torch.bfloat16
-    transformer = training.load(dtype)
-    speed.prepare(transformer, setting)
-    if not setting.is_sharded:
-        transformer.to(world.device)
-    alpha = config.alpha or config.rank
-    parameters = lora.attach(
-        transformer, rank=config.rank, alpha=alpha, targets=targets(config), dropout=config.lora_dropout,
-        seed=config.seed,
-    )  # fmt: skip
-    found = speed.finish(transformer, setting, shapes(training))
-    optimizer = speed.optimizer(parameters.values(), setting, config.learning_rate, weight_decay=config.weight_decay)
-    task = Objective(training, dtype, transformer.config.audio_in_channels)
-    course = Course(
-        config, task, world, hands(setting, card) if hands else None,
-        transformer=transformer, parameters=parameters, optimizer=optimizer,
-        is_mixed=task.is_mixed, is_sharded=setting.is_sharded, is_compiled=setting.compile,
-    )  # fmt: skip
-    course.log(found)
     with fitting(setting, config.speed, partial(settled, training, card)):
+        transformer = training.load(dtype)
+        speed.prepare(transformer, setting)
+        if not setting.is_sharded:
+            transformer.to(world.device)
+        parameters = lora.attach(
+            transformer, rank=config.rank, alpha=config.alpha or config.rank, targets=targets(config),
+            dropout=config.lora_dropout, seed=config.seed,
+        )  # fmt: skip
+        found = speed.finish(transformer, setting, shapes(training))
+        optimizer = speed.optimizer(
+            parameters.values(), setting, config.learning_rate, weight_decay=config.weight_decay
+        )
+        task = Objective(training, dtype, transformer.config.audio_in_channels)
+        course = Course(
+            config, task, world, hands(setting, card) if hands else None,
+            transformer=transformer, parameters=parameters, optimizer=optimizer,
+            is_mixed=task.is_mixed, is_sharded=setting.is_sharded, is_compiled=setting.compile,
+        )  # fmt: skip
+        course.log(found)
         for step in course.steps():
             for batch in course.batches(step):
                 course.backward(batch, task.losses)
@@ -164,43 +136,20 @@ class Objective:
 
     def question(self, index: int, sigma: float, generator: Generator) -> Drawn:
         clip = self.held_out_clips[index]
-        return self._batch([clip], [self._noised(clip, generator, sigma, sigma, clip.text, is_given=False)])
+        return self._batch([clip], [self._sample(clip, Point(sigma, sigma, clip.text), generator)])
 
     def _draw(self, clip: Clip, generator: Generator) -> dict[str, Tensor]:
         """Every draw takes place whatever the settings, so that one setting changes no other's draws."""
+        config = self.config
         sigma = self._sigma(generator, clip.tokens)
         own = self._sigma(generator, clip.audio_steps)
-        drops = flow.uniform(generator, 0) < self.config.caption_dropout
-        is_given = flow.uniform(generator, 0) < self.config.first_frame and clip.frames > 1
-        text = self.empty if drops else clip.text
-        return self._noised(clip, generator, sigma, own if self.config.sigmas == "separate" else sigma, text, is_given)
+        drops = flow.uniform(generator, 0) < config.caption_dropout
+        is_given = flow.uniform(generator, 0) < config.first_frame and clip.frames > 1
+        audio_sigma = own if config.sigmas == "separate" else sigma
+        return self._sample(clip, Point(sigma, audio_sigma, self.empty if drops else clip.text, is_given), generator)
 
-    def _noised(
-        self, clip: Clip, generator: Generator, sigma: float, audio_sigma: float, text: Path, is_given: bool
-    ) -> dict[str, Tensor]:
-        """One sample: what goes into the model, and the velocity that it is to find."""
-        words = loading.read(text)
-        video_TC = loading.read(clip.latents)["latents"].float().flatten(1).T
-        noise_TC = torch.randn(video_TC.shape, generator=generator)
-        found = {
-            "sigma": torch.tensor(sigma),
-            "audio_sigma": torch.tensor(audio_sigma),
-            "video": flow.noised(video_TC, noise_TC, torch.tensor(sigma)),
-            "target": flow.velocity(video_TC, noise_TC),
-            "text": words["video"].to(self.dtype),
-            "audio_text": words["audio"].to(self.dtype),
-            "given_T": torch.zeros(len(video_TC)),
-        }
-        if is_given:  # The first frame's tokens stand first.
-            first = clip.height * clip.width
-            found["video"][:first] = video_TC[:first]
-            found["given_T"][:first] = 1
-        if self.joint and clip.audio is not None:
-            audio_TC = loading.read(clip.audio)["latents"].float().transpose(0, 1).flatten(1)
-            audio_noise_TC = torch.randn(audio_TC.shape, generator=generator)
-            found["audio"] = flow.noised(audio_TC, audio_noise_TC, torch.tensor(audio_sigma))
-            found["audio_target"] = flow.velocity(audio_TC, audio_noise_TC)
-        return found
+    def _sample(self, clip: Clip, point: Point, generator: Generator) -> dict[str, Tensor]:
+        return sample(clip, point, generator, self.dtype, with_sound=self.joint)
 
     def _batch(self, clips: Sequence[Clip], drawn: Sequence[dict[str, Tensor]]) -> Drawn:
         tensors = {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]}

@@ -12,8 +12,8 @@ from pipeline.engine.work import Workspace
 from pipeline.schemas.training import Lora, Metric, Sampled
 from pipeline.training import export, model_card, trackers
 from pipeline.training.checkpoints import Shelf
-from pipeline.training.course import Hands, Trained
 from pipeline.training.fitting import planned
+from pipeline.training.hands import Hands, Trained
 from pipeline.training.planning import Card, Setting
 from pipeline.training.training_config import TrainingConfig
 

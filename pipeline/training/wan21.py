@@ -16,11 +16,13 @@ from torch import Generator, Tensor, nn
 
 from pipeline.training import flow_matching as flow
 from pipeline.training import loading, lora, speed
-from pipeline.training.course import Course, Drawn, Hands, Trained
+from pipeline.training.course import Course
 from pipeline.training.fitting import fitting
+from pipeline.training.hands import Hands, Trained
 from pipeline.training.planning import Adapters, Card, Setting, Speed
 from pipeline.training.planning import Shape as SpeedShape
 from pipeline.training.processes import World
+from pipeline.training.task import Drawn
 from pipeline.training.wan21_config import Wan21TrainingConfig
 
 TEXT_TOKENS = 512
@@ -74,24 +76,26 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
     card = Card.here()
     setting = world.told(settled(training, card, config.speed))
     dtype = torch.float32 if setting.base == "fp32" else torch.bfloat16
-    transformer = training.load(dtype)
-    speed.prepare(transformer, setting)
-    if not setting.is_sharded:
-        transformer.to(world.device)
-    alpha = config.alpha or config.rank
-    parameters = lora.attach(
-        transformer, rank=config.rank, alpha=alpha, targets=config.targets, dropout=config.lora_dropout,
-        seed=config.seed,
-    )  # fmt: skip
-    speed.finish(transformer, setting, shapes(training))
-    optimizer = speed.optimizer(parameters.values(), setting, config.learning_rate, weight_decay=config.weight_decay)
-    task = Objective(training, dtype)
-    course = Course(
-        config, task, world, hands(setting, card) if hands else None,
-        transformer=transformer, parameters=parameters, optimizer=optimizer,
-        is_sharded=setting.is_sharded, is_compiled=setting.compile,
-    )  # fmt: skip
     with fitting(setting, config.speed, partial(settled, training, card)):
+        transformer = training.load(dtype)
+        speed.prepare(transformer, setting)
+        if not setting.is_sharded:
+            transformer.to(world.device)
+        parameters = lora.attach(
+            transformer, rank=config.rank, alpha=config.alpha or config.rank, targets=config.targets,
+            dropout=config.lora_dropout, seed=config.seed,
+        )  # fmt: skip
+        found = speed.finish(transformer, setting, shapes(training))
+        optimizer = speed.optimizer(
+            parameters.values(), setting, config.learning_rate, weight_decay=config.weight_decay
+        )
+        task = Objective(training, dtype)
+        course = Course(
+            config, task, world, hands(setting, card) if hands else None,
+            transformer=transformer, parameters=parameters, optimizer=optimizer,
+            is_sharded=setting.is_sharded, is_compiled=setting.compile,
+        )  # fmt: skip
+        course.log(found)
         for step in course.steps():
             for batch in course.batches(step):
                 course.backward(batch, task.losses)

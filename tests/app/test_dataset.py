@@ -15,9 +15,9 @@ from app.dataset.pictures import Bar
 from pipeline import datasets
 from pipeline.engine.plan import SHOW
 from pipeline.schemas.captions import Caption, Reviewed, ReviewedClip
-from pipeline.schemas.datasets import Account, Ltx2Dataset, Sample
+from pipeline.schemas.datasets import Account, Ltx2Dataset, Sample, Wan21Package
 from pipeline.schemas.timeline import Span
-from pipeline.schemas.training import Ltx2Precomputed, RoundTrip
+from pipeline.schemas.training import Lora, Ltx2Precomputed, RoundTrip
 from pipeline.timelines import timelines
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +119,24 @@ def test_a_sample_whose_latents_were_decoded_again_says_how_much_they_keep(page,
     packaged.save("step4-ltx2-preprocess", SHOW, of)
     assert "its latents keep 31.3 dB of it (PSNR)" in words(page(packaged.folder, sample=stem))
     assert "PSNR" not in words(page(packaged.folder, sample=other))
+
+
+def test_of_wan21_the_training_says_how_much_its_latents_keep(packaged):
+    store = packaged.show.store
+    file = store.get(store.head("step3-ltx2-data", SHOW).output, Ltx2Dataset).dataset
+    samples = store.get(store.head("step3-ltx2-data", SHOW).output, Ltx2Dataset).samples
+    packaged.save(
+        "step3-wan21-package",
+        SHOW,
+        Wan21Package(samples=samples, accounts=(), trigger="", package=file, extras=()),
+    )
+    assert datasets.look(packaged.show, "wan21").psnr_db == {}
+    lora = Lora(
+        model="wan21", base="tiny", revision=None, trigger="", rank=4, steps=1, best_step=1, weights=file, card=file,
+        log=file, checkpoints=(), checks=(RoundTrip(sample="c1", psnr_db=28.5),),
+    )  # fmt: skip
+    packaged.save("step5-wan21-train", SHOW, lora)
+    assert datasets.look(packaged.show, "wan21").psnr_db == {"c1": 28.5}
 
 
 def test_an_address_with_a_sample_that_is_gone_or_a_path_shows_the_first(page, packaged):

@@ -5,7 +5,8 @@ import hashlib
 import pytest
 import torch
 
-from pipeline.models import ltx2, ltx2_layout
+from pipeline.models import ltx2, ltx2_layout, ltx2_text
+from pipeline.models.roundtrip import psnr_db
 from pipeline.models.tiny_ltx2 import TEXT_DIM, build
 
 TEXTS = ["Ann walks home.", "", "A street at night, wet from rain: " + "lamps, " * 20]
@@ -89,7 +90,7 @@ def test_ltx_2_3_has_other_features_for_picture_and_sound(pipe):
         audio_hidden_dim=16, audio_connector_num_attention_heads=2, audio_connector_attention_head_dim=8,
         video_gated_attn=True, audio_gated_attn=True, rope_type="split",
     ).eval()  # fmt: skip
-    (one,) = ltx2.embedding(pipe.tokenizer, pipe.text_encoder, connectors, "cpu")(TEXTS[:1])
+    (one,) = ltx2_text.embedding(pipe.tokenizer, pipe.text_encoder, connectors, "cpu")(TEXTS[:1])
     assert (one.video_LD.shape, one.audio_LD.shape) == ((1024, 32), (1024, 16))
     hidden, mask = pipe._get_gemma_prompt_embeds(TEXTS[:1], device="cpu", dtype=torch.float32)
     with torch.no_grad():
@@ -180,9 +181,9 @@ def test_a_model_of_another_kind_is_refused(tiny_ltx2, tmp_path):
 
 def test_psnr_is_ten_logarithms_of_the_error():
     black = torch.zeros(1, 2, 2, 3, dtype=torch.uint8)
-    assert ltx2.psnr_db(black, black) == 100
-    assert ltx2.psnr_db(black, black + 255) == pytest.approx(0)
-    assert ltx2.psnr_db(black, black + 1) == pytest.approx(48.13, abs=0.01)
+    assert psnr_db(black, black) == 100
+    assert psnr_db(black, black + 255) == pytest.approx(0)
+    assert psnr_db(black, black + 1) == pytest.approx(48.13, abs=0.01)
 
 
 # The official layout, row by row (`.precomputed` of Lightricks/LTX-2's trainer at 400fd310).
@@ -225,6 +226,18 @@ def test_row_conditions(tmp_path, embedded):
     mask = torch.load(tmp_path / "a.pt", weights_only=True)["prompt_attention_mask"]
     assert mask[0] == 0  # Padded on the left.
     assert mask[-1] == 1
+
+
+@pytest.mark.parametrize(("video", "audio"), [(3840, 3840), (4096, 2048)], ids=["LTX-2.0", "LTX-2.3"])
+def test_row_conditions_in_the_models_true_widths(video, audio, tmp_path):
+    words = [torch.zeros(1024, width, dtype=torch.bfloat16) for width in (video, audio)]
+    text = ltx2_text.Embedded(*words, torch.ones(1024, dtype=torch.int64), *words, 0)
+    ltx2_layout.write_conditions(tmp_path / "a.pt", text)
+    assert described(tmp_path / "a.pt") == {
+        "video_prompt_embeds": ((1024, video), torch.bfloat16),
+        "audio_prompt_embeds": ((1024, audio), torch.bfloat16),
+        "prompt_attention_mask": ((1024,), torch.int64),
+    }
 
 
 def test_the_connected_file_has_both_modalities(tmp_path, embedded):

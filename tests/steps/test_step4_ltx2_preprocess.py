@@ -1,5 +1,6 @@
 """step4-ltx2-preprocess on small clips and a small random LTX-2, end to end."""
 
+import gc
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -158,6 +159,33 @@ def test_every_sample_has_its_files_in_the_official_layout(bench, clips):
         "pictures": 4, "pictures batches": 3, "pictures loaded": 1,
         "sounds": 3, "sounds batches": 2, "sounds loaded": 1,
     }  # fmt: skip
+
+
+def test_one_component_is_in_memory_at_a_time(bench, clips, monkeypatch):
+    """Seen by the weights that live in this process when the next one is loaded, and by the last when all is done."""
+
+    def living():
+        gc.collect()
+        parameters = (each for each in gc.get_objects() if type(each) is torch.nn.Parameter)
+        return sum(each.nbytes for each in parameters if each.device.type != "meta")
+
+    before, found, held = living(), [], []
+    for name in ("text_encoder", "video_encoder", "audio_encoder", "video_decoder"):
+        load = getattr(ltx2, name)
+
+        @contextmanager
+        def watched(folder, device, load=load):
+            found.append(living() - before)
+            with load(folder, device) as encoder:
+                held.append(encoder)  # Whoever keeps the function keeps no weights.
+                found.append(living() - before)
+                yield encoder
+
+        monkeypatch.setattr(ltx2, name, watched)
+    bench.run(samples_of(bench, clips)[:1], check=1)
+    assert found[::2] == [0, 0, 0, 0]
+    assert all(each > 10_000 for each in found[1::2])
+    assert living() == before
 
 
 def test_the_published_run_is_the_trainer_s_folder(bench, clips):

@@ -12,7 +12,7 @@ import torch
 
 from pipeline.engine.events import Events
 from pipeline.models import foundation, ltx2_layout, ltx2_sampling, tiny_ltx2
-from pipeline.models.ltx2 import Embedded
+from pipeline.models.ltx2_text import Embedded
 from pipeline.schemas.training import Ltx2Encoded, Ltx2Precomputed
 from pipeline.steps import step5_ltx2_train
 from pipeline.steps.step5_ltx2_train import Config

@@ -77,7 +77,7 @@ def trained(tmp_path_factory):
         work,
         work.events,
         given,
-        step5.run(config(sample_clips=1, prompts=["a spy"]), work, step3_wan21_package=given),
+        step5.run(config(sample_clips=1, prompts=["a spy"], check=2), work, step3_wan21_package=given),
     )
 
 
@@ -86,6 +86,15 @@ def test_the_loss_falls_on_clips_that_are_not_trained_on(trained):
     assert [each.step for each in lora.holdout] == [0, 20]
     assert lora.holdout[1].loss < 0.9 * lora.holdout[0].loss
     assert (lora.best_step, lora.steps, lora.weights.name) == (20, 20, "SPYX_wan21.safetensors")
+
+
+def test_a_check_decodes_some_latents_again_and_says_how_much_they_keep(trained):
+    work, told, given, lora = trained
+    assert [each.sample for each in lora.checks] == ["clip2", "clip0"]  # Evenly spread over the shapes' batches.
+    assert all(0 < each.psnr_db < 100 for each in lora.checks)
+    assert any("its latents keep" in each["message"] for each in told.of("log"))
+    assert made(work, given, check=2) == []
+    assert made(work, given, check=3) == ["decoding 2 latents again"]
 
 
 def test_every_clip_of_the_training_split_is_counted(trained):
@@ -137,18 +146,18 @@ def test_one_changed_caption_is_one_embedding_and_one_changed_clip_one_latent(tr
     assert made(work, given, trigger="OTHER") == ["embedding 5 captions"]
 
 
-def made(work, given, **changed) -> list[str]:
+def made(work, given, check=0, **changed) -> list[str]:
     """What has to be encoded of a package, in words."""
     told = Told()
     fresh = Workspace(work.store, work.scratch, work.cache, events=told)
-    settings = config()
+    settings = config(check=check)
     step5.encode(
         settings,
         fresh,
         given.model_copy(update=changed),
         lambda: foundation.folder_of(settings, fresh, tiny_wan21.build),
     )
-    return [each["message"] for each in told.of("log")]
+    return [each["message"] for each in told.of("log") if "keep" not in each["message"]]
 
 
 def test_clips_encoded_together_have_the_latents_that_each_has_alone(trained, tmp_path):

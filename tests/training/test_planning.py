@@ -36,6 +36,19 @@ def test_estimates_for_an_80_gb_card_tell_the_peaks_measured_there() -> None:
     assert fp8.estimated_bytes == pytest.approx(56.8e9, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("gigabytes", "base", "kept"),
+    [(96, "bf16", "none"), (80, "bf16", "selective"), (49, "bf16", "full"), (40, "int8", "selective")],
+)
+def test_the_fastest_that_fits_is_chosen_and_said(gigabytes, base, kept) -> None:
+    """Nothing recomputed before attention kept before all twice, and all of these before other weights."""
+    setting = plan("ltx2", LTX2, [SHAPE], LORA, Speed(), card(gigabytes))
+    assert (setting.base, setting.checkpointing) == (base, kept)
+    assert setting.estimated_bytes <= 0.92 * gigabytes * 1e9
+    assert f"base weights in {base}" in setting.words
+    assert f"{setting.estimated_bytes / 1e9:.1f} GB of {0.92 * gigabytes:.1f} GB on a card" in setting.words
+
+
 def test_what_cannot_fit_is_refused_with_numbers() -> None:
     with pytest.raises(ValueError, match=r"take .* GB even with the base in int8.*has room for 14"):
         plan("ltx2", LTX2, [SHAPE], LORA, Speed(), card(16))

@@ -12,7 +12,8 @@ from pipeline.engine.store import Store
 from pipeline.engine.work import Workspace
 from pipeline.training import export, ltx2
 from pipeline.training.checkpoints import Shelf
-from pipeline.training.course import Hands
+from pipeline.training.hands import Hands
+from pipeline.training.ltx2_clips import Clip, measured
 from pipeline.training.ltx2_config import Ltx2TrainingConfig
 
 TEXT_TOKENS = 6
@@ -49,7 +50,7 @@ def config(**changed):
     return Ltx2TrainingConfig(**{**plain, "checkpoint_every": 100, "holdout_sigmas": 4, **changed})
 
 
-def clip(folder: Path, name: str, shape=(2, 2, 3), audio_steps=5, fps=24.0, number=0) -> ltx2.Clip:
+def clip(folder: Path, name: str, shape=(2, 2, 3), audio_steps=5, fps=24.0, number=0) -> Clip:
     draw = torch.Generator().manual_seed(number)
     paths = [folder / f"{name}.{kind}" for kind in ("video.pt", "audio.pt", "safetensors")]
     latents = torch.randn(128, *shape, generator=draw).bfloat16()
@@ -59,7 +60,7 @@ def clip(folder: Path, name: str, shape=(2, 2, 3), audio_steps=5, fps=24.0, numb
     torch.save({"latents": torch.randn(8, audio_steps, 16, generator=draw)}, paths[1])
     words = {each: torch.randn(TEXT_TOKENS, 32, generator=draw).bfloat16() for each in ("video", "audio")}
     save_file(words, paths[2])
-    return ltx2.measured(name, *paths)
+    return measured(name, *paths)
 
 
 def training(folder: Path, clips=6, held_out=2, load=transformer, **changed) -> ltx2.Training:
