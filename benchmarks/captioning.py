@@ -1,14 +1,15 @@
 """How many clips a minute a model that sees captions in this process, by batch, and what limits it.
 
     python -m benchmarks.captioning [--batches 1 4 8 16] [--size 448x448x32] [--prompt 700] [--tokens 256]
-                                    [--ways ours static loop] [--rounds 3] [--folder FOLDER] [--tiny]
+                                    [--ways ours fixed static loop] [--rounds 3] [--folder FOLDER] [--tiny]
 
 Qwen2.5-VL-7B's architecture with random weights is made on the GPU, written to a folder (17 GB; in memory, if it has
 room) and opened by the product's own loader; without a GPU, or with --tiny, a tiny one. Clips are noise of WIDTHx
 HEIGHTxFRAMES, prompts are of about so many tokens, a tenth apart at most, so that batches are padded as real ones are;
 answers of about so many tokens are held to a grammar. One batch warms up, medians of the others count. `ours` is
-the product as it is; `loop` shows eyes one window after the other, as transformers does; `static` is its cache of fixed
-size, for which it compiles the model.
+the product as it is; `fixed` its own option, a cache of fixed size that is used again from batch to batch; `static`
+is transformers' cache of fixed size, as long as each batch, for which it compiles the model; `loop` shows eyes one
+window after the other, as transformers does.
 
 Parts of a batch: `prepare` (from frames to tensors, on the processor), `see` (the eyes), `read` (the prompt and the
 first token), `write` (every other token), `rest`. `read_mfu` is what eyes and prompt must compute over the card's own
@@ -161,7 +162,7 @@ def main() -> None:
     parser.add_argument("--size", help="WIDTHxHEIGHTxFRAMES; 448x448x32 on a GPU")
     parser.add_argument("--prompt", type=int, help="tokens beside the video's; 700 on a GPU")
     parser.add_argument("--tokens", type=int, help="of an answer; 256 on a GPU")
-    parser.add_argument("--ways", nargs="+", choices=["ours", "static", "loop"], default=["ours"])
+    parser.add_argument("--ways", nargs="+", choices=["ours", "fixed", "static", "loop"], default=["ours"])
     parser.add_argument("--rounds", type=int, default=3, help="timed batches of each size")
     parser.add_argument("--folder", type=Path, help="where the checkpoint is written")
     parser.add_argument("--tiny", action="store_true")
@@ -181,6 +182,7 @@ def main() -> None:
         batches = []
         for way in arguments.ways:
             model = vlm.writer._checkpoint.model
+            vlm.writer.has_fixed_cache = way == "fixed"
             model.generation_config.cache_implementation = "static" if way == "static" else None
             model.model.visual.config._attn_implementation = "sdpa" if way == "loop" else vlm_pieces.NAME
             for rows in arguments.batches:

@@ -33,17 +33,19 @@ def load(
     frames: int = 32,
     frame_pixels: int = 200_704,
     picture_pixels: int = 401_408,
+    has_fixed_cache: bool = False,
 ) -> Iterator[Vlm]:
     """The model in `folder`; `name` and `revision` say whose weights these are.
 
     `device` as `vlm_classes.opened` takes it. Of a video at most `frames` frames are shown, evenly taken. Pixels are
     those of one frame and of one picture; the defaults are 256 and 512 tokens of 28 x 28 in Qwen's families, where one
-    token holds two frames. Raises ValueError where the model cannot be opened.
+    token holds two frames. `has_fixed_cache` as `Writer` takes it. Raises ValueError where the model cannot be opened.
     """
     checkpoint = vlm_classes.opened(Path(folder), name, device)
     inputs = Inputs(name, checkpoint.processor, Budget(frames, frame_pixels, picture_pixels))
-    vlm = LocalVlm(name, revision, checkpoint.notes, inputs, Writer(name, checkpoint, inputs), batch_size)
-    del checkpoint
+    writer = Writer(name, checkpoint, inputs, has_fixed_cache=has_fixed_cache)
+    vlm = LocalVlm(name, revision, checkpoint.notes, inputs, writer, batch_size)
+    del checkpoint, writer
     try:
         yield vlm
     finally:

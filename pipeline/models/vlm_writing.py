@@ -43,14 +43,24 @@ class Written:
     peak_bytes: int
 
 
-class Writer:
-    """A checkpoint with the grammar compiler of its vocabulary."""
+FIXED_TOKENS = 1024
+"""A cache of fixed size is of a multiple of these, so that few sizes occur: a GPU compiles the model anew for each."""
 
-    def __init__(self, name: str, checkpoint: Checkpoint, inputs: Inputs) -> None:
+
+class Writer:
+    """A checkpoint with the grammar compiler of its vocabulary.
+
+    With `has_fixed_cache` what the model remembers of a batch lies in one place from the first token to the last. On a
+    GPU transformers then compiles a token's work and launches it at once; elsewhere it changes nothing but memory.
+    """
+
+    def __init__(self, name: str, checkpoint: Checkpoint, inputs: Inputs, *, has_fixed_cache: bool = False) -> None:
         import torch
         import xgrammar
 
         self._name, self._checkpoint, self._inputs = name, checkpoint, inputs
+        self.has_fixed_cache = has_fixed_cache
+        self._cache: tuple[tuple[int, int], Any] | None = None
         words = xgrammar.TokenizerInfo.from_huggingface(
             checkpoint.tokenizer, vocab_size=checkpoint.width, stop_token_ids=list(checkpoint.ends)
         )
@@ -83,6 +93,7 @@ class Writer:
             output = model.generate(
                 **{name: _placed(value, name, model) for name, value in inputs.items()},
                 **interleaving,
+                **self._remembering(len(rows), prompt + most),
                 max_new_tokens=most,
                 logits_processor=[step for step in (grammar, watch, dice) if step is not None],
             )
@@ -108,6 +119,22 @@ class Writer:
             )
             for at, row in enumerate(rows)
         ]
+
+    def _remembering(self, rows: int, tokens: int) -> dict[str, Any]:
+        """What generate() is told of its cache. The last one is emptied and used again where it is of the same size."""
+        if not self.has_fixed_cache:
+            self._cache = None
+            return {}
+        from transformers import StaticCache
+
+        size = rows, -(-tokens // FIXED_TOKENS) * FIXED_TOKENS
+        if self._cache is not None and self._cache[0] == size:
+            self._cache[1].reset()
+        else:
+            self._cache = None  # Its memory first.
+            words = self._checkpoint.model.config.get_text_config(decoder=True)
+            self._cache = size, StaticCache(config=words, max_cache_len=size[1])
+        return {"past_key_values": self._cache[1]}
 
     def _confidence(self, row: Row, ids: Sequence[int], steps: Sequence[float], read: Parsed) -> dict[str, float]:
         # Steps go on to the end of the batch, behind the end of this row's answer.

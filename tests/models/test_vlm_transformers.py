@@ -131,6 +131,24 @@ def test_a_family_answers_about_text_pictures_video_and_sound_and_in_a_batch_jus
         assert reply.peak_bytes > 0
 
 
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen2_5_omni", "gemma4"])
+def test_with_a_cache_of_fixed_size_a_model_says_what_it_says_with_one_that_grows(vlm, monkeypatch, family):
+    """Batches of one size share it, one behind the other; one of another size gets its own."""
+    model = vlm(family)
+    requests = [ask(ASK), ask(VIDEO, ASK), ask(PICTURE, VIDEO, ASK), ask(PICTURE, ASK), ask(ASK, samples=3)]
+
+    def answered():
+        replies = [reply for request in requests for reply in model.answer([request])]
+        return [*replies, *model.answer(requests[:2])]
+
+    growing = answered()
+    monkeypatch.setattr(model.writer, "has_fixed_cache", True)
+    for fixed in (answered(), answered()):
+        assert [reply.raw for reply in fixed] == [reply.raw for reply in growing]
+        sure = [reply.confidence["speaker"] for reply in fixed]
+        assert sure == pytest.approx([reply.confidence["speaker"] for reply in growing], rel=1e-4)
+
+
 def test_of_an_omni_checkpoint_only_the_thinker_is_opened(checkpoint, vlm):
     config = json.loads((checkpoint("qwen2_5_omni") / "config.json").read_text())
     assert config["architectures"] == ["Qwen2_5OmniForConditionalGeneration"]
