@@ -173,7 +173,7 @@ def our_step(
         return lost.detach()
 
     is_graph = use_graphs and graphs.possible(
-        torch.device(device), compiled=setting.compile, processes=1, shapes=1, is_mixed=False
+        torch.device(device), setting, processes=1, shapes=1, is_mixed=False, dropout=0.0
     )
     recorded = graphs.Graphs(parameters, print, graphs.CudaGraph.of) if is_graph else None
 

@@ -36,7 +36,7 @@ from pipeline.training.watching import Watch
 class Course:
     """`transformer` bears the LoRA, `parameters` are its trainable ones by name; `model` is what the loop calls.
     `is_mixed` says that some batches leave a part of the LoRA out, `is_sharded` that each process is to hold a part of
-    the base.
+    the base, `by_graphs` that steps are launched as CUDA graphs.
     """
 
     trained: Trained | None = None
@@ -53,7 +53,7 @@ class Course:
         optimizer: Optimizer,
         is_mixed: bool = False,
         is_sharded: bool = False,
-        is_compiled: bool = False,
+        by_graphs: bool = False,
     ) -> None:
         self.config, self.task, self.world, self.hands = config, task, world, hands
         self.transformer, self.optimizer, self.is_sharded = transformer, optimizer, is_sharded
@@ -65,9 +65,7 @@ class Course:
         transformer.train()
         joined = sharding.shard(transformer, world) if is_sharded else world.joined(transformer, is_mixed=is_mixed)
         self.model: nn.Module = joined
-        self.graphs = graphs.Graphs(self.parameters, self.log, graphs.CudaGraph.of) if graphs.possible(
-            world.device, compiled=is_compiled, processes=world.size, shapes=len(set(task.shapes)), is_mixed=is_mixed
-        ) else None  # fmt: skip
+        self.graphs = graphs.Graphs(self.parameters, self.log, graphs.CudaGraph.of) if by_graphs else None
         self.stopping = hands.work.graceful() if hands else None
         self.judging = Judging(
             config, task, world, hands, transformer, average, is_sharded, self._make_room, self.stopping

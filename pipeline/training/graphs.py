@@ -15,17 +15,24 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from pipeline.training.planning import Setting
+
 Work = Callable[[Mapping[str, Tensor]], Tensor]
 
 _LAUNCHED = 2  # So many batches of a shape run without a graph first: compiling, choosing kernels, making workspaces.
 _SHAPES = 4  # Of more, each would hardly come again before its graph had to be let go.
 
 
-def possible(device: torch.device, *, compiled: bool, processes: int, shapes: int, is_mixed: bool) -> bool:
-    """Whether steps can be graphs. Not where processes exchange gradients inside the step, and not where some batches
-    leave a part of the LoRA out: gradients that stay in place would move it.
+def possible(
+    device: torch.device, setting: Setting, *, processes: int, shapes: int, is_mixed: bool, dropout: float
+) -> bool:
+    """Whether steps can be graphs. Not where processes exchange gradients inside the step, where some batches leave a
+    part of the LoRA out (gradients that stay in place would move it), nor where dropout is computed again: its random
+    numbers come from streams that a graph would have to be told of.
     """
-    return device.type == "cuda" and compiled and processes == 1 and shapes <= _SHAPES and not is_mixed
+    is_drawn_again = dropout > 0 and setting.checkpointing != "none"
+    same = processes == 1 and shapes <= _SHAPES and not is_mixed
+    return device.type == "cuda" and setting.compile and same and not is_drawn_again
 
 
 class Recorded(Protocol):

@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from pipeline.training import flow_matching as flow
-from pipeline.training import loading, lora, speed
+from pipeline.training import graphs, loading, lora, speed
 from pipeline.training.course import Course
 from pipeline.training.fitting import fitting
 from pipeline.training.hands import Hands, Trained
@@ -90,10 +90,14 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
             parameters.values(), setting, config.learning_rate, weight_decay=config.weight_decay
         )
         task = Objective(training, dtype)
+        by_graphs = graphs.possible(
+            world.device, setting, processes=world.size, shapes=len(set(task.shapes)), is_mixed=False,
+            dropout=config.lora_dropout,
+        )  # fmt: skip
         course = Course(
             config, task, world, hands(setting, card) if hands else None,
             transformer=transformer, parameters=parameters, optimizer=optimizer,
-            is_sharded=setting.is_sharded, is_compiled=setting.compile,
+            is_sharded=setting.is_sharded, by_graphs=by_graphs,
         )  # fmt: skip
         course.log(found)
         for step in course.steps():

@@ -3,6 +3,7 @@
 import gc
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from pipeline.engine.records import File, files_of
 from pipeline.engine.store import Store
 from pipeline.engine.work import Workspace
 from pipeline.media import ffmpeg
-from pipeline.models import ltx2, ltx2_encoding
+from pipeline.models import ltx2, ltx2_encoding, ltx2_layout
 from pipeline.schemas.datasets import Ltx2Dataset, Sample
 from pipeline.schemas.timeline import Span
 from pipeline.steps import step4_ltx2_preprocess as step4
@@ -241,6 +242,33 @@ def test_an_ended_step_goes_on_at_the_item_it_was_at(bench, clips, monkeypatch):
     bench.run(samples)
     assert bench.asked["pictures"] == 2
     assert "texts" not in bench.asked
+
+
+def test_captions_are_written_while_the_next_are_embedded(bench, clips, monkeypatch):
+    """The first batch is not written before the second one was embedded, and all are there in their order."""
+    whole, write, second = ltx2.text_encoder, ltx2_layout.write_conditions, threading.Event()
+
+    @contextmanager
+    def watched(folder, device):
+        with whole(folder, device) as embed:
+
+            def embedding(texts):
+                found = embed(texts)
+                if bench.asked["texts batches"] == 2:
+                    second.set()
+                return found
+
+            yield embedding
+
+    def waiting(path, text):
+        assert second.wait(60)
+        write(path, text)
+
+    monkeypatch.setattr(ltx2, "text_encoder", watched)
+    monkeypatch.setattr(ltx2_layout, "write_conditions", waiting)
+    output = bench.run(samples_of(bench, clips), text_batch=2)
+    masks = [torch.load(bench.path(each.conditions))["prompt_attention_mask"] for each in output.samples]
+    assert [int(mask.sum()) for mask in masks] == [len(each.caption) + 1 for each in output.samples]
 
 
 def test_a_check_decodes_some_latents_again_and_nothing_else(bench, clips):

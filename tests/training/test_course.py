@@ -17,7 +17,8 @@ from pipeline.engine.events import Events, Reader
 from pipeline.engine.run import REQUESTS
 from pipeline.engine.work import StoppedError
 from pipeline.schemas.training import Sampled
-from pipeline.training import blocks, export, ltx2, wan21
+from pipeline.training import blocks, export, lora, ltx2, wan21
+from pipeline.training.batches import Order
 from pipeline.training.planning import Speed
 from pipeline.training.processes import World, together
 from pipeline.training.randomness import generator
@@ -70,6 +71,27 @@ def test_settled_on_disk_is_what_the_model_says(tmp_path):
     path.write_bytes(weights(tmp_path, found.best))
     lora, about = export.load(path)
     assert (about.step, len(lora)) == (3, 2 * 2 * 6 * 4)
+
+
+def test_each_sample_of_a_step_weighs_the_same_whichever_batch_it_is_in(tmp_path):
+    """Two of one shape make a batch, the third is alone in another."""
+    settings = {"steps": 1, "batch_size": 2, "accumulation": 2, "clip": 1e9}
+    asked = tiny.training(tmp_path / "data", clips=3, held_out=0, **settings)
+    (figures,) = map(json.loads, trained(tmp_path, asked).log)
+    objective, transformer, seed = ltx2.Objective(asked), asked.load(torch.float32), asked.config.seed
+    parameters = lora.attach(transformer, rank=4, alpha=4, targets=asked.config.targets, seed=seed)
+    batches = Order(objective.shapes, 2, 2, seed).step(1)
+    assert sorted(map(len, batches)) == [1, 2]
+    losses = []
+    for place, batch in enumerate(batches):
+        drawn = objective.draw(batch, [generator(seed, "sample", 1, place, at) for at in range(len(batch))])
+        losses.append(objective.losses(transformer, drawn))
+    loss = torch.cat(losses).mean()
+    gradients = torch.autograd.grad(loss, list(parameters.values()))
+    assert figures["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert figures["grad_norm"] == pytest.approx(
+        torch.cat([each.flatten() for each in gradients]).norm().item(), rel=1e-4
+    )
 
 
 SETTINGS = {"steps": 20, "checkpoint_every": 10, "caption_dropout": 0.5, "ema": 0.9, "lora_dropout": 0.1}

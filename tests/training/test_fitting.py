@@ -1,10 +1,16 @@
 """A card that is full all the same: what would fit is what the planner says of a smaller card."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from pipeline.training import ltx2, wan21
 from pipeline.training.fitting import fitting
 from pipeline.training.planning import Adapters, Card, Shape, Speed, plan
+from pipeline.training.processes import World
+
+from . import tiny, tiny_wan21
 
 CARD = Card("NVIDIA H100", "cuda", 80 * 2**30, 79 * 2**30, (9, 0))
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
@@ -36,3 +42,15 @@ def test_where_nothing_thriftier_is_left_it_says_so_with_the_planner_s_numbers(m
     thriftiest = Speed(base="int8", checkpointing="full", optimizer="adamw8bit")
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: settled(thriftiest).estimated_bytes)
     assert "nothing thriftier is left: 1 x 4290 tokens of video take" in refused(thriftiest)
+
+
+@pytest.mark.parametrize(
+    ("make", "module"), [(tiny.training, ltx2), (tiny_wan21.training, wan21)], ids=["ltx2", "wan21"]
+)
+def test_a_card_that_is_full_before_the_first_step_says_so_too(make, module, tmp_path):
+    def load(dtype):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    asked = replace(make(tmp_path, clips=1, held_out=0), load=load)
+    with pytest.raises(ValueError, match=r"the GPU's memory is full at .* were estimated"):
+        module.train(asked, World(), None)

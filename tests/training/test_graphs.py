@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pipeline.training import course, graphs, ltx2, wan21
+from pipeline.training.planning import Setting
 from pipeline.training.processes import World
 
 from . import tiny, tiny_wan21
@@ -12,12 +13,33 @@ from . import tiny, tiny_wan21
 GPU = torch.device("cuda")
 
 
-@pytest.mark.parametrize("less", [{"compiled": False}, {"processes": 2}, {"shapes": 5}, {"is_mixed": True}])
+SETTING = Setting(
+    base="bf16", checkpointing="selective", checkpointed=2, compile=True, attention="auto", optimizer="adamw",
+    estimated_bytes=0, words="",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "less",
+    [
+        {"setting": SETTING.model_copy(update={"compile": False})},
+        {"processes": 2},
+        {"shapes": 5},
+        {"is_mixed": True},
+        {"dropout": 0.1},
+        {"device": torch.device("cpu")},
+    ],
+    ids=lambda less: next(iter(less)),
+)
 def test_steps_are_graphs_only_where_they_are_the_same_every_time(less):
-    good = {"compiled": True, "processes": 1, "shapes": 4, "is_mixed": False}
-    assert graphs.possible(GPU, **good)
-    assert not graphs.possible(GPU, **{**good, **less})
-    assert not graphs.possible(torch.device("cpu"), **good)
+    good = {"device": GPU, "setting": SETTING, "processes": 1, "shapes": 4, "is_mixed": False, "dropout": 0.0}
+    assert graphs.possible(**good)
+    assert not graphs.possible(**{**good, **less})
+
+
+def test_dropout_that_is_drawn_once_is_no_hindrance():
+    setting = SETTING.model_copy(update={"checkpointing": "none"})
+    assert graphs.possible(GPU, setting, processes=1, shapes=1, is_mixed=False, dropout=0.1)
 
 
 def test_clips_without_sound_leave_a_part_of_the_lora_out_few_or_all_of_them(tmp_path):
