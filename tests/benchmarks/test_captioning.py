@@ -13,11 +13,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_its_last_line_says_how_many_clips_a_minute_and_what_limits_them():
-    command = [sys.executable, "-m", "benchmarks.captioning", "--tiny", "--batches", "1", "3", "--rounds", "1"]
+    asked = ["--tiny", "--batches", "1", "3", "--rounds", "1", "--ways", "ours", "fixed"]
+    command = [sys.executable, "-m", "benchmarks.captioning", *asked]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found = json.loads(answer.stdout.splitlines()[-1])["captioning"]
     assert "Qwen2_5_VLForConditionalGeneration" in found["notes"][0]
-    assert [each["batch"] for each in found["batches"]] == [1, 3]
+    ways = [("ours", 1), ("ours", 3), ("fixed", 1), ("fixed", 3)]
+    assert [(each["way"], each["batch"]) for each in found["batches"]] == ways
     for each in found["batches"]:
         assert each["fits"]
         assert each["clips_per_min"] > 0
