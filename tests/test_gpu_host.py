@@ -156,6 +156,7 @@ def test_a_full_disk_on_the_host_is_told_in_a_line_and_the_next_run_finishes(hea
 def test_gpu_steps_run_there_cpu_steps_here_and_what_they_make_is_the_same(head, tmp_path, monkeypatch):
     (tmp_path / "mirror").mkdir()
     host = f'[hosts.gpu]\naddress = "{head.address}"\nfolder = "{tmp_path}/host"\n'
+    host = f'[hosts.away]\naddress = "http://127.0.0.1:9"\n{host}'  # It is asked first, and passed over.
     show = copied(tmp_path / "there", host, f'mirror = "file://{tmp_path}/mirror"\n')
     monkeypatch.setenv("DAILIES_HOST_GPU_TOKEN", "wrong")
     refused = CliRunner().invoke(app, ["run", "step2-transcript-base", "--show", str(show)])
