@@ -169,7 +169,10 @@ class RayExecutor:
             try:
                 submit()
                 return
-            except RuntimeError as error:  # A cluster that has just started takes no jobs for some seconds.
+            except RuntimeError as error:
+                if ray_jobs.status(client, identity) is not None:  # Another process of ours was first.
+                    return
+                # A cluster that has just started takes no jobs for some seconds.
                 if "No available agent" not in str(error) or not left:
                     raise
             time.sleep(ray_jobs.LOST_SECONDS)
@@ -197,11 +200,17 @@ class RayExecutor:
             if answer.sample is not None:
                 return Answer(sample=Sample(items=tuple(items), total=answer.sample.total))
             return answer
-        info = await asyncio.to_thread(client.get_job_info, self._identity(job))
-        if self._is_ending or info.status == "STOPPED":
+        status = await asyncio.to_thread(ray_jobs.status, client, self._identity(job))
+        if status is None:
+            name = self._host.name
+            return Answer(
+                error=f"Ray on host {name} was started anew meanwhile: run again; finished items are kept there"
+            )
+        if self._is_ending or status == "STOPPED":
             return Answer(
                 error=f"stopped as was asked; its finished items are kept on host {self._host.name}, run again to go on"
             )
+        info = await asyncio.to_thread(client.get_job_info, self._identity(job))
         said = (info.message or "no message").strip().splitlines()[0]
         return Answer(
             error=f"the job ended on host {self._host.name} without an answer ({said}): its log tells more; its"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 LIVE = ("PENDING", "RUNNING")
-CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 30.0
+CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 QUIET_SECONDS = 30.0
 """A job that says nothing for so long is asked after: a machine that is switched off closes no connection."""
 
@@ -61,7 +61,12 @@ def status(of: "JobSubmissionClient", identity: str) -> str | None:
 
 
 async def lines(of: "JobSubmissionClient", identity: str, name: str, address: str) -> AsyncIterator[str]:
-    """The job's lines from its first, each once, through broken streams, until it has ended. Raises LostHostError."""
+    """The job's lines from its first, each once, through broken streams, until it has ended or is forgotten.
+
+    Raises LostHostError.
+    """
+    import aiohttp
+
     seen, tries = 0, 0
     while True:
         rest, number = "", 0
@@ -78,11 +83,21 @@ async def lines(of: "JobSubmissionClient", identity: str, name: str, address: st
                 if rest and number + 1 > seen:
                     yield rest + "\n"
                 return
-        except (RuntimeError, OSError) as error:  # aiohttp's and requests' errors are among these.
+        except (RuntimeError, OSError, aiohttp.ClientError) as error:
+            if await asyncio.to_thread(_is_forgotten, of, identity):
+                return
             tries += 1
             if tries == LOST_TRIES:
                 raise error if isinstance(error, LostHostError) else lost(name, address, error) from error
         await asyncio.sleep(LOST_SECONDS if tries else _LOOK_SECONDS)
+
+
+def _is_forgotten(of: "JobSubmissionClient", identity: str) -> bool:
+    """Whether a host answers that knows nothing of the job: it was started anew."""
+    try:
+        return status(of, identity) is None
+    except (RuntimeError, OSError):
+        return False
 
 
 async def _watched(chunks: AsyncIterator[str], ask: Callable[[], object]) -> AsyncIterator[str]:

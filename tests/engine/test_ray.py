@@ -182,18 +182,25 @@ def test_a_step_that_ends_as_it_is_told_ends_its_spread_too_and_keeps_all_items(
     until(lambda: not any(psutil.pid_exists(begun(tmp_path, index)[0]) for index in range(4)))
 
 
-def test_two_shows_of_one_name_do_not_take_each_others_jobs(host, head, make, tmp_path):
+def test_two_shows_of_one_name_do_not_take_each_others_jobs_and_two_runs_of_one_show_share_theirs(
+    host, head, make, tmp_path
+):
     (tmp_path / "mirror2").mkdir()
     other = replace(host, mirror=f"file://{tmp_path}/mirror2", mirror_there=f"file://{tmp_path}/mirror2")
     job = make("0g-toy-step2-items-1", step="step2-items", at=str(tmp_path), count=1)
     theirs = job.model_copy(update={"store": tmp_path / "theirs"})
     (tmp_path / "held").touch()
     before = set(submitted(head))
-    with RayExecutor(host, Store(job.store)) as ours, RayExecutor(other, Store(theirs.store)) as foreign:
-        first, second = ours.submit(job, "cuda"), foreign.submit(theirs, "cuda")
+    with (
+        RayExecutor(host, Store(job.store)) as ours,
+        RayExecutor(host, Store(job.store)) as twin,
+        RayExecutor(other, Store(theirs.store)) as foreign,
+    ):
+        futures = [ours.submit(job, "cuda"), twin.submit(job, "cuda"), foreign.submit(theirs, "cuda")]
         until(lambda: len(set(submitted(head)) - before) == 2)
         (tmp_path / "held").unlink()
-        assert (first.result(PATIENCE_SECONDS).error, second.result(PATIENCE_SECONDS).error) == (None, None)
+        assert [future.result(PATIENCE_SECONDS).error for future in futures] == [None, None, None]
+    assert len(set(submitted(head)) - before) == 2
     assert Store(job.store).find_run(job.name)
     assert Store(theirs.store).find_run(job.name)
 
