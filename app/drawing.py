@@ -238,7 +238,7 @@ def legend(units: Sequence[UnitStatus]) -> str:
     items = "".join(
         f'<span title="{escape(STATES[name].meaning)}" style="display:inline-flex;align-items:center;gap:.4em">'
         f'<svg width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true">{mark(0, 0, STATES[name])}</svg>'
-        f"<span><b>{count}</b> {name}</span></span>"
+        f"<span><b>{count:,}</b> {name}</span></span>"
         for name, count in counts(units).items()
     )
     return f'<div style="display:flex;flex-wrap:wrap;gap:.3em 1.4em;font-size:.87rem;margin-top:.8em">{items}</div>'

@@ -17,6 +17,7 @@ Named = Literal["failed", "running", "stale", "missing", "fresh", "review"]
 Verb = Literal["run", "prepare", "push", "pull"]
 Palette = Literal["red", "blue", "orange", "gray", "green", "violet"]
 
+MOST_REASONS = 3
 SHOW = "show"
 """The unit of what is made once for the whole show."""
 
@@ -183,13 +184,20 @@ def advice(
     if running := by_state["running"]:
         headline = "Running: " + ", ".join(named(unit) for unit in running[:3])
         rest = len(by_state["missing"]) + len(by_state["stale"])
-        return Advice(STATES["running"], headline, f"{rest} more to go after that. This page follows along.")
+        return Advice(STATES["running"], headline, f"{rest:,} more to go after that. This page follows along.")
     todo = [unit for unit in units if unit.state in {"stale", "missing"}]
     waits = [unit for unit in todo if run == "prepare" and unit.step in reviewed]
     if len(waits) < len(todo):
-        headline = f"{len(todo)} of {len(units)} results to make"
-        return Advice(worst(todo), headline, f"First {named(todo[0])}: {todo[0].why}", run)
+        headline = f"{len(todo):,} of {len(units):,} results to make"
+        return Advice(worst(todo), headline, f"First {named(todo[0])}: {_in_short(todo[0].why)}", run)
     return _advice_of_review(links, has_answers=begun or not reviewed)
+
+
+def _in_short(why: str) -> str:
+    """The first reasons of many; the result itself has them all."""
+    reasons = why.split("; ")
+    more = len(reasons) - MOST_REASONS
+    return "; ".join(reasons[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _advice_of_review(links: Sequence[Link], *, has_answers: bool) -> Advice:
@@ -198,7 +206,7 @@ def _advice_of_review(links: Sequence[Link], *, has_answers: bool) -> Advice:
         detail = "Send it to the reviewers in Label Studio, which `dailies up` starts."
         return Advice(REVIEW, "Everything that needs no people is made", detail, "push")
     if link := next((link for link in links if link.done < link.total), None):
-        headline = f"Review {link.title}: {link.done} of {link.total} answered"
+        headline = f"Review {link.title}: {link.done:,} of {link.total:,} answered"
         return Advice(REVIEW, headline, "Then fetch the answers and build on them.", "pull", link)
     if not has_answers:
         return Advice(REVIEW, "All tasks are answered", "Fetch the answers; the datasets are made of them.", "pull")

@@ -1,7 +1,7 @@
 """What stands around every page: its heading, who is working, and how it says that something is missing or broken."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ WHO = "who"
 """Who is working, in the session and in the address."""
 
 _BOX = "who-box"
+HEAL_SECONDS = 5.0  # between two looks at a show that cannot be read
 
 FIRST_SAY_WHO = "Say who you are first, at the top right: what you do here is kept with your name."
 VIEWERS_ONLY_LOOK = "You are a viewer: an operator can do this, or make you one (`dailies panel user role`)."
@@ -189,7 +190,15 @@ def show() -> Show | None:
         return control.open_show(folder)
     except ValueError as error:
         cannot_read(folder, str(error))
+        st.fragment(_heal, run_every=HEAL_SECONDS)()
         return None
+
+
+def _heal() -> None:
+    """Until the show can be read again."""
+    with suppress(ValueError):
+        control.open_show(shared.show_folder())
+        st.rerun()
 
 
 def cannot_read(folder: Path, reason: str) -> None:

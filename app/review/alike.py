@@ -82,7 +82,7 @@ def opened(show: Show, group: Group) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             every = len(chosen) == len(group.places)
             shell.act(
-                f"Accept {len(chosen)}" if not every else "Accept all",
+                f"Accept {len(chosen):,}" if not every else "Accept all",
                 ":material/check:",
                 f"accept-{group.id}",
                 lambda person: log.done(desk.accept(show, group.id, chosen, person)),
@@ -90,7 +90,7 @@ def opened(show: Show, group: Group) -> None:
                 disabled=not chosen,
             )
             shell.act(
-                "Refuse for good" if every else f"Refuse {len(chosen)}",
+                "Refuse for good" if every else f"Refuse {len(chosen):,}",
                 ":material/close:",
                 f"refuse-{group.id}",
                 lambda person: log.done(desk.refuse(show, group.id, None if every else chosen, person)),

@@ -39,19 +39,19 @@ def parts(of: Progress | None, done: int, total: int) -> tuple[Part, ...]:
 
 def bar(of: Sequence[Part], total: int) -> str:
     """Parts of a whole as one bar, each with its name and count below; the rest is what is left."""
-    said = ", ".join(f"{part.tasks} {part.name}" for part in of)
+    said = ", ".join(f"{part.tasks:,} {part.name}" for part in of)
     bits = "".join(
-        f'<i style="width:{100 * part.tasks / total:.2f}%;background:{part.colour}" title="{part.tasks} {part.name}">'
+        f'<i style="width:{100 * part.tasks / total:.2f}%;background:{part.colour}" title="{part.tasks:,} {part.name}">'
         "</i>"
         for part in of
     )
     left = max(0, total - sum(part.tasks for part in of))
     names = "".join(
-        f'<span><i style="background:{part.colour}"></i><span><b>{part.tasks}</b> {escape(part.name)}</span></span>'
+        f'<span><i style="background:{part.colour}"></i><span><b>{part.tasks:,}</b> {escape(part.name)}</span></span>'
         for part in of
     )
-    rest = f"<span><span><b>{left}</b> left</span></span>"
-    whole = f'<div class="bar" role="img" aria-label="{escape(said)}, of {total}">{bits}</div>'
+    rest = f"<span><span><b>{left:,}</b> left</span></span>"
+    whole = f'<div class="bar" role="img" aria-label="{escape(said)}, of {total:,}">{bits}</div>'
     return f'{whole}<div class="key">{names}{rest}</div>'
 
 

@@ -73,7 +73,7 @@ def situation(now: Desk, jobs: Mapping[str, Job]) -> tuple[str, str, str]:
     """(state, headline, detail): a server that is down is not a project that was never pushed."""
     if now.state == "ready":
         done, total = sum(link.done for link in now.links), sum(link.total for link in now.links)
-        return "review", f"{done} of {total} tasks are answered", f"Label Studio works at {now.url}"
+        return "review", f"{done:,} of {total:,} tasks are answered", f"Label Studio works at {now.url}"
     if now.state == "empty":
         return "missing", "Nothing was pushed yet", f"Label Studio works at {now.url} and has no tasks of this show."
     if shell.runs(jobs, "label-studio"):
@@ -94,7 +94,7 @@ def projects(now: Desk, told: Quality) -> None:
         of, link = pulled.get(title), live.get(title)
         with column.container(border=True, height="stretch"):
             done, total = (link.done, link.total) if link else (of.done, of.tasks) if of else (0, 0)
-            st.markdown(f"**{title}** :gray[{done} of {total}]")
+            st.markdown(f"**{title}** :gray[{done:,} of {total:,}]")
             found = pictures.parts(of, done, total)
             components.drawing(pictures.bar(found, total or 1), key=f"bar-{title}")
             st.caption(pace(of, total - done))
@@ -111,7 +111,7 @@ def pace(of: Progress | None, left: int) -> str:
     if not left:
         return "Nothing is left."
     if of.median_seconds is None or of.minutes_left is None:
-        return f"{left} left; too few answers were timed to tell the pace."
+        return f"{left:,} left; too few answers were timed to tell the pace."
     each = of.minutes_left / of.left if of.left else 0
     return f"{shared.duration(of.median_seconds)} a task · about {shared.duration(round(left * each) * 60)} left"
 

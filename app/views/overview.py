@@ -68,7 +68,7 @@ def next_step(now: Snapshot, advice: Advice) -> None:
 
 def pipeline(now: Snapshot) -> None:
     done, total = sum(link.done for link in now.links), sum(link.total for link in now.links)
-    notes = {"review": f"{done} of {total} answered"} if total else {}
+    notes = {"review": f"{done:,} of {total:,} answered"} if total else {}
     picture = drawing.picture(now.steps, now.units, notes)
     components.drawing(picture + drawing.legend(now.units), key="pipeline")
 
@@ -97,7 +97,7 @@ def review(links: tuple[Link, ...]) -> None:
         with column.container(border=True):
             st.progress(
                 link.done / link.total if link.total else 0.0,
-                text=f"**{link.title}** {link.done} of {link.total} answered",
+                text=f"**{link.title}** {link.done:,} of {link.total:,} answered",
             )
             st.link_button("Open in Label Studio", link.url, icon=":material/open_in_new:", width="stretch")
 

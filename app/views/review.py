@@ -1,10 +1,8 @@
 """Review: how far people are, where else what they settled holds, what to change everywhere, what it all tells."""
 
-from contextlib import suppress
-
 import streamlit as st
 
-from app import desk, marks, shared, shell
+from app import desk, marks, shell
 from app.review import alike, everywhere, flagged, glossary, log, people, progress, telling
 from pipeline import control
 from pipeline.control import Show
@@ -28,7 +26,6 @@ PARTS = (
 def page() -> None:
     show = shell.show()
     if show is None:
-        st.fragment(heal, run_every=WATCH_SECONDS)()
         return
     shell.heading("Review", marks.plain(show.file.name))
     opened = st.segmented_control(
@@ -51,13 +48,6 @@ def page() -> None:
             content(show, opened)
     except control.MENDABLE as error:
         shell.problem("This cannot be shown yet.", str(error))
-
-
-def heal() -> None:
-    """Until the show can be read again."""
-    with suppress(ValueError):
-        control.open_show(shared.show_folder())
-        st.rerun()
 
 
 def content(show: Show, opened: str) -> None:

@@ -46,6 +46,8 @@ def test_what_is_to_be_made_starts_with_its_root_cause():
     advice = shared.advice([*FRESH, *units], [])
     assert advice.headline == "2 of 4 results to make"
     assert advice.detail == "First a of e1: setting beam_size: 5 → 1"
+    advice = shared.advice([unit("a", "e1", "stale", "; ".join("vwxyz"))], [])
+    assert advice.detail == "First a of e1: v; w; x; and 2 more"
 
 
 def test_what_is_made_and_not_sent_goes_to_the_reviewers():
