@@ -19,7 +19,8 @@ def bars(of: Forecast) -> str:
 
 
 def line(of: Left, left: Range, longest: float, currency: str) -> str:
-    units = f"{of.units:,} to make" + (f", {of.waiting:,} of them perhaps" if of.waiting else "")
+    perhaps = ", perhaps" if of.waiting == of.units else f", {of.waiting:,} of them perhaps" if of.waiting else ""
+    units = f"{of.units:,} to make{perhaps}"
     kept = f", {of.kept:,} of {of.items:,} items kept" if of.kept else ""
     about = f"<b>{escape(of.step)}</b><small>{escape(units + kept)}</small>"
     colour = GPU if of.device == "cuda" else TIME

@@ -152,8 +152,9 @@ def waiting(show: Show, told: Quality) -> None:
         for number, what, why, part_ in rows
         if number
     ]
-    components.drawing("".join(ways), key="waiting")
-    if not any(row[0] for row in rows):
+    if ways:
+        components.drawing("".join(ways), key="waiting")
+    else:
         st.caption("Nothing. Reviewers' answers bring more with the next pull.")
 
 
