@@ -71,7 +71,7 @@ def serve(tmp_path):
 def serve_all(tmp_path_factory):
     """As `serve`, for all tests of a file."""
     with ExitStack() as servers:
-        yield lambda folder: servers.enter_context(_panel(folder, tmp_path_factory.mktemp("panel")))
+        yield lambda folder, port=0: servers.enter_context(_panel(folder, tmp_path_factory.mktemp("panel"), port))
 
 
 def free_port():

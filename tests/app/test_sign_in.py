@@ -1,11 +1,11 @@
 """Signing in, as people do: in a browser by password, and by their company's OIDC provider."""
 
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from benchmarks.season import Season
 from pipeline import access, panel_log
 from tests.app.conftest import free_port
 from tests.app.identity_provider import CLIENT, SECRET, provider
@@ -52,20 +52,20 @@ def test_a_person_signs_in_looks_does_something_and_signs_out(browser, serve, se
     page.close()
 
 
-@contextmanager
-def by_provider(spies_copy, serve):
+@pytest.fixture(scope="module")
+def by_provider(tmp_path_factory, serve_all):
     """A panel whose people sign in at an OIDC provider, and that provider."""
-    port = free_port()
+    port, folder = free_port(), Season(tmp_path_factory.mktemp("studio") / "season", episodes=1, clips=1).folder
     with provider(free_port()) as ours:
-        (spies_copy / ".streamlit").mkdir()
-        (spies_copy / ".streamlit" / "secrets.toml").write_text(
+        (folder / ".streamlit").mkdir()
+        (folder / ".streamlit" / "secrets.toml").write_text(
             f'[auth]\nredirect_uri = "http://127.0.0.1:{port}/oauth2callback"\n'
             f'cookie_secret = "{"0123456789abcdef" * 2}"\n'
             f'[auth.studio]\nclient_id = "{CLIENT}"\nclient_secret = "{SECRET}"\n'
             f'server_metadata_url = "{ours.url}/.well-known/openid-configuration"\n'
         )
-        access.add(spies_copy, ANNA, "viewer", None)
-        yield serve(spies_copy, port), ours
+        access.add(folder, ANNA, "viewer", None)
+        yield serve_all(folder, port), ours
 
 
 def go_in(panel, client):
@@ -88,17 +88,17 @@ def go_in(panel, client):
         ({"name": ANNA}, 401),
     ],
 )
-def test_the_provider_says_who_it_is_and_the_show_says_who_may(spies_copy, serve, claims, status):
-    with by_provider(spies_copy, serve) as (panel, ours):
-        assert httpx.get(f"{panel}/_stcore/health", trust_env=False).status_code == 401
-        ours.claims = claims
-        with httpx.Client(base_url=panel, trust_env=False, headers={"accept": "*/*"}) as client:
-            go_in(panel, client)
-            assert client.get("/_stcore/health").status_code == status
-            if claims.get("email") == "stranger@example.com":
-                assert "may not use this panel" in client.get("/sign-in").text
-            if status == 200:
-                out = client.post("/sign-out")
-                assert out.headers["location"] == "/auth/logout"
-                client.get("/auth/logout")
-                assert client.get("/_stcore/health").status_code == 401
+def test_the_provider_says_who_it_is_and_the_show_says_who_may(by_provider, claims, status):
+    panel, ours = by_provider
+    assert httpx.get(f"{panel}/_stcore/health", trust_env=False).status_code == 401
+    ours.claims = claims
+    with httpx.Client(base_url=panel, trust_env=False, headers={"accept": "*/*"}) as client:
+        go_in(panel, client)
+        assert client.get("/_stcore/health").status_code == status
+        if claims.get("email") == "stranger@example.com":
+            assert "may not use this panel" in client.get("/sign-in").text
+        if status == 200:
+            out = client.post("/sign-out")
+            assert out.headers["location"] == "/auth/logout"
+            client.get("/auth/logout")
+            assert client.get("/_stcore/health").status_code == 401
