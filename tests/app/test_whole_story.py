@@ -111,9 +111,9 @@ def test_from_an_episode_to_a_lora_without_a_terminal(opened, show, tmp_path):
     with up(show) as running:
         page = opened(running.panel)
         come_to_reviewed_clips(page, show)
-        page.get_by_role("link", name="Launch").click()
+        page.get_by_role("link", name="Launch", exact=True).click()
         launch(page, "Package")
-        page.get_by_role("link", name="Dataset").click()  # It comes by itself once it is made.
+        page.get_by_role("link", name="Dataset", exact=True).click()  # It comes by itself once it is made.
         look_at_a_clip(page)
 
         # Two tabs launch a training at once: it is one. It is watched; closing the page stops nothing.
