@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import dag
+from pipeline import control, dag, demo
+from pipeline.review import scripted
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,11 @@ def output(show, step, unit="show"):
 def captions(show):
     made = [output(show, "step2-caption", episode)[0]["captions"] for episode in EPISODES]
     return {caption["clip"]: caption for each in made for caption in each}
+
+
+def items(show, step):
+    """How many items of a step are kept."""
+    return len(list((show / ".dailies" / "store" / "memo" / step).rglob("*.json")))
 
 
 @pytest.fixture(scope="module")
@@ -98,21 +104,38 @@ def test_a_second_time_nothing_runs(first, show):
 
 
 def test_one_changed_name_makes_only_what_speaks_of_it_anew(first, show):
+    """From the bible to the tensors that a LoRA is trained on: captions, questions to reviewers, text embeddings."""
+    assert first.returncode == 0
     bible = show / "bible.toml"
-    text = bible.read_text()
-    bible.write_text(text.replace('short = "Margaux"', 'short = "Margot D."'))
-    before = captions(show)
+    bible.write_text(bible.read_text().replace('short = "Margaux"', 'short = "Margot D."'))
+    before, samples = captions(show), output(show, "step3-ltx2-data")[0]["samples"]
+    kept = {step: items(show, step) for step in ("step2-caption", "step3-ltx2-data", "step4-ltx2-preprocess")}
     answer = dailies(show, "run", "step2-caption", "--json", timeout=300)
     after = captions(show)
-    bible.write_text(text)
     assert answer.returncode == 0, answer.stderr
-    ran = json.loads(answer.stdout)["ran"]
-    assert ["step1-scenes", "s01e01"] not in ran
+    assert ["step1-scenes", "s01e01"] not in json.loads(answer.stdout)["ran"]
     changed = {clip for clip in before if before[clip] != after[clip]}
     assert changed
     assert len(changed) < len(before) / 2
     texts = {clip for clip in changed if before[clip]["text"] != after[clip]["text"]}
     assert texts
     assert all("Margaux" in before[clip]["text"] for clip in texts)
-    memo = show / ".dailies" / "store" / "memo" / "step2-caption"
-    assert len(list(memo.rglob("*.json"))) == len(before) + len(changed)
+    assert items(show, "step2-caption") == kept["step2-caption"] + len(changed)
+    # Reviewers are asked again about these captions and no others.
+    opened = demo.open_demo(show)
+    with demo.serving(opened) as (there, _):
+        pushed = {each.kind: each for each in control.push(there)}
+        assert pushed["captions"].again == len(texts - set(demo.DROP))
+        assert (pushed["transcripts"].created, pushed["transcripts"].again) == (0, 0)
+        with control.label_studio(there) as client:
+            scripted.review(client, opened.file.name, picks=demo.PICKS, drop=demo.DROP)
+        control.pull(there)
+    answer = dailies(show, "run", "step4-ltx2-preprocess", "--json", timeout=300)
+    assert answer.returncode == 0, answer.stderr
+    now = output(show, "step3-ltx2-data")[0]["samples"]
+    written = {sample["clip"]: sample["caption"] for sample in samples}
+    rewritten = {sample["clip"] for sample in now if sample["caption"] != written[sample["clip"]]}
+    assert rewritten == texts - set(demo.DROP)
+    # One embedding for each caption; no clip is cut again, no picture and no sound encoded again.
+    assert items(show, "step3-ltx2-data") == kept["step3-ltx2-data"]
+    assert items(show, "step4-ltx2-preprocess") == kept["step4-ltx2-preprocess"] + len(rewritten)

@@ -17,7 +17,7 @@ import psutil
 
 from pipeline import ports
 from pipeline.review.errors import LabelStudioError
-from pipeline.review.login import ADDRESS, DATABASE, Login, as_owner, environment, login_of, postgres
+from pipeline.review.login import ADDRESS, DATABASE, Login, address, as_owner, environment, login_of, postgres
 
 PID = "server.pid"
 SETTING = "label_studio_port"
@@ -111,7 +111,8 @@ def _alone(data: Path, url: str, login: Login) -> Iterator[None]:
         try:
             portalocker.lock(stream, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
         except portalocker.AlreadyLocked:
-            where = f" at {url}" if answers(url, login) else ""
+            there = address(data) or url
+            where = f" at {there}" if answers(there, login) else ""
             raise LabelStudioError(
                 f"the Label Studio of {data} runs already{where}: use it, or stop it first"
             ) from None

@@ -359,7 +359,7 @@ def test_a_port_that_is_taken_is_refused(label_studio, tmp_path):
 def test_a_second_server_on_the_same_data_is_refused(label_studio, tmp_path):
     data = label_studio.log.parent
     start = server.running(Settings().label_studio_executable, data, tmp_path, port=1)
-    with pytest.raises(LabelStudioError, match="runs already"), start:
+    with pytest.raises(LabelStudioError, match=f"runs already at {label_studio.url}: use it"), start:
         pass
 
 
