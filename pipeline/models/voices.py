@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _turns(lines: Sequence[Line]) -> list[_Turn]:
     parted = [not line.goes_on or line.overlap or lines[i - 1].overlap for i, line in enumerate(lines)]
     starts = [i for i, apart in enumerate(parted) if i == 0 or apart]
     turns = []
-    for first, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for first, end in pairwise([*starts, len(lines)]):
         heard = [line for line in lines[first:end] if line.vector]
         vector = unit(np.sum([np.array(line.vector) * line.seconds for line in heard], axis=0)) if heard else None
         turns.append(_Turn(first, end, vector, sum(line.seconds for line in heard), lines[first].overlap))

@@ -47,6 +47,12 @@ def test_another_episode_renames_no_voice():
     assert voices_of(grouped({**first, "b": episode("b", 4, 1, 5, 0)}, HOW))["a"] == before
 
 
+def test_an_episode_in_which_nobody_speaks_has_no_lines_and_stops_no_other():
+    silent, spoken = {"b": []}, {"a": episode("a", 0, 1)}
+    assert grouped({**spoken, **silent}, HOW) == {**grouped(spoken, HOW), "b": []}
+    assert grouped(silent, HOW) == {"b": []}
+
+
 def test_a_short_line_joins_a_voice_and_founds_none():
     lines = [*episode("a", 0, 1, 2), line("a@0000009", 1, seconds=0.6)]
     *_, short = grouped({"a": lines}, HOW)["a"]
