@@ -99,8 +99,12 @@ def test_every_benchmark_and_make_target_that_the_readme_names_exists():
     assert set(re.findall(r"^make ([a-z]+)", said, re.MULTILINE)) <= targets
 
 
-def test_every_file_that_the_readme_links_exists():
+def test_every_file_and_chapter_that_the_readme_links_exists():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    chapters = {
+        re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in re.findall(r"^#+ (.+)$", readme, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", readme)) <= chapters
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", readme)
     assert len(links) > 5
     assert [link for link in links if not (ROOT / link).exists()] == []
