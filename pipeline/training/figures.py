@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -54,7 +55,7 @@ class Figures:
                 "grad_norm": norm,
                 "step_seconds": round(seconds, 4),
                 "bands": by_band(seen),
-                **_gpu(self.world.device),
+                **of_gpu(self.world.device),
             }
         )
         self.hands.tell(metric)
@@ -62,10 +63,15 @@ class Figures:
         self.watch.see(metric.step, seen, norm)
 
 
-def _gpu(device: torch.device) -> dict[str, Any]:
+def of_gpu(device: torch.device) -> dict[str, Any]:
+    """Memory and use, by the names that `Metric` has; nothing of a CPU. Of a slice of a card, say, or of some virtual
+    ones the driver does not tell the use: no training ends for that.
+    """
     if device.type != "cuda":
         return {}
-    return {
-        "gpu_memory_bytes": torch.cuda.max_memory_reserved(device),
-        "gpu_use_percent": float(torch.cuda.utilization(device)),
-    }
+    import pynvml  # type: ignore[import-untyped]
+
+    found: dict[str, Any] = {"gpu_memory_bytes": torch.cuda.max_memory_reserved(device)}
+    with suppress(pynvml.NVMLError):
+        found["gpu_use_percent"] = float(torch.cuda.utilization(device))
+    return found

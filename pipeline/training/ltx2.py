@@ -50,7 +50,7 @@ def train(training: Training, world: World, hands: Callable[[Setting, Card], Han
     dtype = torch.float32 if setting.base == "fp32" else torch.bfloat16
     with fitting(setting, config.speed, partial(settled, training, card)):
         transformer = training.load(dtype)
-        speed.prepare(transformer, setting)
+        speed.prepare(transformer, setting, world.device)
         if not setting.is_sharded:
             transformer.to(world.device)
         parameters = lora.attach(

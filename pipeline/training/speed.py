@@ -1,7 +1,7 @@
 """A transformer made fast before it is trained: `prepare` before the LoRA is attached, `finish` after it.
 
     setting = plan("ltx2", transformer.config, shapes, Adapters(rank, targets), speed, Card.here())
-    prepare(transformer, setting)
+    prepare(transformer, setting, device)
     transformer.add_adapter(LoraConfig(...))
     finish(transformer, setting, shapes)
     optimizer = optimizer(parameters, setting, lr)
@@ -28,18 +28,18 @@ __all__ = [
 _SEVERAL_SHAPES = 4  # So many are compiled one by one; more would be compiled longer than they gain.
 
 
-def prepare(transformer: nn.Module, setting: Setting) -> None:
+def prepare(transformer: nn.Module, setting: Setting, device: torch.device | None = None) -> None:
     """Freeze the base and bring the linears of its blocks to the precision of `setting`, in place.
 
-    A base of fp32 or bf16 is loaded as such by whoever loads it. Where the device cannot multiply fp8, fp8 is
-    only stored.
+    A base of fp32 or bf16 is loaded as such by whoever loads it. Where `device`, on which it will train (None: it is
+    there already), cannot multiply fp8, fp8 is only stored.
     """
     from pipeline.training import blocks, quantizing
 
     transformer.requires_grad_(False)
     if setting.base in {"fp8", "fp8-storage", "int8"}:
         storage = setting.base
-        if storage == "fp8" and not quantizing.multiplies_fp8(next(transformer.parameters()).device):
+        if storage == "fp8" and not quantizing.multiplies_fp8(device or next(transformer.parameters()).device):
             storage = "fp8-storage"
         quantizing.quantize(blocks.of(transformer), storage)
 

@@ -34,6 +34,18 @@ def test_fp8_is_only_stored_where_the_device_does_not_multiply_it(monkeypatch: p
     assert "does not multiply fp8" in speed.finish(model, FP8)
 
 
+def test_it_is_the_training_s_device_that_has_to_multiply_fp8_not_the_one_that_the_base_is_loaded_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quantizing, "multiplies_fp8", lambda device: torch.device(device).type == "cpu")
+    model = transformer()
+    speed.prepare(model, FP8, torch.device("cuda", 0))
+    assert storages(model) == {"fp8-storage"}
+    model = transformer()
+    speed.prepare(model, FP8)
+    assert storages(model) == {"fp8"}
+
+
 def test_fp8_is_multiplied_where_the_device_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantizing, "multiplies_fp8", lambda device: True)
     model = transformer()
