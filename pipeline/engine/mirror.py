@@ -193,7 +193,13 @@ class Mirror:
             there = self.transport.sizes(sorted({f"objects/{digest[:2]}" for digest in paths}))
             if lacking := [digest for digest in paths if name_of(digest) not in there]:
                 raise self._doubt(lacking, "is missing") from None
-            raise
+            parts = {path: there[name_of(digest)] for digest, path in paths.items() if path.exists()}
+            wrong = [path for path, size in parts.items() if path.stat().st_size > size]
+            if not wrong:
+                raise
+            for path in wrong:  # No part of what is there: nothing goes on from it.
+                path.unlink()
+            self.transport.get({name_of(digest): path for digest, path in paths.items()}, tell)
 
     def _doubt(self, digests: Sequence[Digest], what: str) -> LackingError:
         """Leave word, so that whoever has these objects does not trust that the mirror has them."""
