@@ -127,9 +127,9 @@ def bar(run: Run, job: Job) -> str:
         words += " · does not move"
     elif left is not None and at < of:
         words += f" · about {shared.duration(max(1, round(left)))} left"
-    label = f"{job.step} {words}"
+    label, look = f"{job.step} {words}", "stopped" if stalled else state
     return (
-        f'<div class="meter {state}" role="progressbar" aria-valuenow="{round(100 * share)}" aria-valuemin="0" '
+        f'<div class="meter {look}" role="progressbar" aria-valuenow="{round(100 * share)}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-label="{escape(label)}"><i style="width:{100 * share:.1f}%"></i></div>'
         f'<span class="muted">{escape(words)}</span>'
     )

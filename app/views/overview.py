@@ -181,7 +181,7 @@ def details(unit: UnitStatus) -> None:
             st.markdown(f"[:material/link:]({link})", help="The address of this result", width="content")
         st.markdown(unit.why or f"{state.meaning.capitalize()}.")
         if unit.store_path:
-            st.caption(f"Took {shared.duration(unit.seconds)} on the {DEVICES[unit.device]}; its files lie in")
+            st.caption(f"A step for the {DEVICES[unit.device]}, took {shared.duration(unit.seconds)}; its files lie in")
             st.code(unit.store_path, language=None, wrap_lines=True)
 
 
