@@ -245,7 +245,7 @@ def init(folder: Annotated[Path, typer.Argument(help="The new show's folder.")] 
     with people():
         for path in make(folder):
             line(f"wrote {path}")
-        line("next: put the videos into episodes/, fill in bible.toml, then `dailies run`")
+        line("next: put the videos into episodes/, fill in bible.toml, then `dailies run step2-caption`")
 
 
 @app.command()

@@ -70,7 +70,9 @@ def show(spies, tmp_path):
 
 
 @pytest.mark.server
-def test_a_demo_whose_port_another_program_takes_at_the_last_moment_goes_to_the_next(overtaken, show, monkeypatch):
+def test_a_demo_whose_port_another_program_takes_at_the_last_moment_goes_to_the_next(
+    overtaken, show, tmp_path, monkeypatch
+):
     with listener() as taken:
         monkeypatch.setenv("DAILIES_LABEL_STUDIO_EXECUTABLE", str(overtaken))
         monkeypatch.setenv("DAILIES_LABEL_STUDIO_PORT", str(taken))
@@ -83,6 +85,14 @@ def test_a_demo_whose_port_another_program_takes_at_the_last_moment_goes_to_the_
             assert httpx.get(f"{running.panel}/_stcore/health", trust_env=False).status_code == 200
             # A command beside it knows nothing of the moved port but what stands with the server's data.
             with control.label_studio(control.open_show(show)) as client:
+                assert client.whoami() == running.login.email
+            # So does a show elsewhere, by address and token alone.
+            elsewhere = shutil.copytree(show, tmp_path / "elsewhere", ignore=shutil.ignore_patterns(".dailies"))
+            monkeypatch.setenv("DAILIES_LABEL_STUDIO_URL", running.label_studio)
+            with pytest.raises(ValueError, match="set DAILIES_LABEL_STUDIO_TOKEN"):
+                control.unsent(control.open_show(elsewhere))
+            monkeypatch.setenv("DAILIES_LABEL_STUDIO_TOKEN", running.login.token)
+            with control.label_studio(control.open_show(elsewhere)) as client:
                 assert client.whoami() == running.login.email
 
 

@@ -1,6 +1,10 @@
 import errno
+import json
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +105,21 @@ def test_sweep_removes_what_a_dead_process_left_and_nothing_else(store):
     with store.scratch() as mine:
         assert store.sweep() == 1
         assert mine.is_dir()
+
+
+def test_killed_at_any_touch_of_the_disk_a_run_is_there_whole_or_not_at_all(tmp_path):
+    root = Path(__file__).parents[2]
+    answer = subprocess.run(
+        [sys.executable, Path(__file__).parent / "dying.py", tmp_path],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    told = json.loads(answer.stdout)
+    assert len(told) > 30
+    assert [each for each in told if each != [[], []]] == []
 
 
 def test_a_run_is_named_as_people_look_for_it():
