@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import control, dag, demo
+from pipeline.models import tiny_ltx2, tiny_wan21
 from pipeline.review import scripted
 from pipeline.settings import Settings
 
@@ -89,6 +90,27 @@ def test_what_the_reviewer_did_is_in_the_datasets(first, show):
         clip["id"]: clip["id"] in {c["clip"] for c in reviewed["clips"]} for each in scenes for clip in each["clips"]
     }
     assert {account["clip"]: account["kept"] for account in wan21["accounts"]} == clips
+
+
+@pytest.mark.parametrize("kind", ["ltx2", "wan21"])
+def test_a_lora_of_the_show_loads_in_diffusers_own_pipeline_and_changes_what_it_makes(first, show, kind, tmp_path):
+    import diffusers
+    import torch
+
+    lora, files = output(show, f"step5-{kind}-train")
+    (tiny_ltx2 if kind == "ltx2" else tiny_wan21).build(tmp_path)  # The same bytes as those it was trained on.
+    pipeline = (diffusers.LTX2Pipeline if kind == "ltx2" else diffusers.WanPipeline).from_pretrained(tmp_path)
+    pipeline.set_progress_bar_config(disable=True)
+    more = {"num_frames": 9, "frame_rate": 24.0} if kind == "ltx2" else {"num_frames": 5}
+
+    def made():
+        noise = torch.Generator().manual_seed(1)
+        asked = {"height": 64, "width": 64, "num_inference_steps": 2, "output_type": "latent", **more}
+        return pipeline(f"{lora['trigger']} a spy", generator=noise, return_dict=False, **asked)[0]
+
+    before = made()
+    pipeline.load_lora_weights(files, weight_name=lora["weights"]["name"])
+    assert (made() - before).abs().mean() > 0.005 * before.abs().mean()
 
 
 def test_nothing_is_left_running(first, show):
