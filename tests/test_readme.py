@@ -1,4 +1,4 @@
-"""What the README tells people to do is done here."""
+"""What the README and its chapters in docs tell people to do is done here."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import typer
 from pipeline.__main__ import app
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.fixture
@@ -65,11 +66,11 @@ def test_the_step_of_the_chapter_on_adding_one_runs_and_is_known_everywhere(proj
 
 
 def written():
-    """All that stands in the README as code, inline and in blocks, comments aside."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    """All that stands there as code, inline and in blocks, comments aside."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     fence = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
-    lines = [line.partition(" #")[0] for block in fence.findall(readme) for line in block.splitlines()]
-    return [*lines, *re.findall(r"`([^`\n]+)`", fence.sub("", readme))]
+    lines = [line.partition(" #")[0] for block in fence.findall(pages) for line in block.splitlines()]
+    return [*lines, *re.findall(r"`([^`\n]+)`", fence.sub("", pages))]
 
 
 def test_every_command_and_option_that_the_readme_names_exists():
@@ -99,12 +100,21 @@ def test_every_benchmark_and_make_target_that_the_readme_names_exists():
     assert set(re.findall(r"^make ([a-z]+)", said, re.MULTILINE)) <= targets
 
 
-def test_every_file_and_chapter_that_the_readme_links_exists():
+def chapters(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_and_chapter_that_a_page_links_exists(page):
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        name, _, chapter = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not chapter or chapter in chapters(target), link
+
+
+def test_the_readme_leads_to_every_chapter():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    chapters = {
-        re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in re.findall(r"^#+ (.+)$", readme, re.M)
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", readme)) <= chapters
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", readme)
-    assert len(links) > 5
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [page.name for page in PAGES[1:] if f"](docs/{page.name}" not in readme] == []

@@ -2,7 +2,7 @@
 
 All of it works on thumbnails, (frames, 27, 48, 3) uint8 RGB, and on frame indexes: `cut` c means that frame c is the
 first of a new shot. Times come later, from the frames' own stamps. The constants were set on the measurements beside
-them; margins between right and wrong are wide there (see README, "What was measured").
+them; margins between right and wrong are wide there (docs/measured.md).
 """
 
 from __future__ import annotations
