@@ -92,8 +92,9 @@ class Truth:
 
 
 def truth(found: Iterable[tuple[Range, float]]) -> Truth | None:
-    """Forecasts beside what it took; None without any."""
-    pairs = [(range_, seconds) for range_, seconds in found if range_.likely > 0 and seconds > 0]
+    """Forecasts beside what it took; None without any. What took under a second, as foretold, tells nothing."""
+    told = [(range_, seconds) for range_, seconds in found if range_.likely > 0 and seconds > 0]
+    pairs = [(range_, seconds) for range_, seconds in told if max(range_.likely, seconds) >= 1]
     if not pairs:
         return None
     errors = [max(seconds / range_.likely, range_.likely / seconds) - 1 for range_, seconds in pairs]

@@ -37,7 +37,7 @@ def test_what_may_run_at_several_places_takes_the_one_that_is_free_first():
 
 
 def test_forecasts_are_held_against_the_truth():
-    found = truth([(Range(8, 10, 12), 11), (Range(8, 10, 12), 20)])
+    found = truth([(Range(8, 10, 12), 11), (Range(8, 10, 12), 20), (Range(0.01, 0.01, 0.02), 0.9)])
     assert (found.inside, found.count) == (1, 2)
     assert found.usually == pytest.approx(0.55)
 
