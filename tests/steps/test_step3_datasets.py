@@ -112,6 +112,18 @@ def test_the_datasets_library_reads_the_list(spies_show, tmp_path):
     assert loaded["train"].num_rows + loaded["test"].num_rows == len(dataset.samples)
 
 
+def test_the_datasets_library_reads_the_package_as_a_folder_of_videos(spies_show, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    _, _, _, _, (package, folder) = spies_show
+    with zipfile.ZipFile(folder / "wan21.zip") as archive:
+        archive.extractall(tmp_path / "clips")
+    loaded = datasets.load_dataset("videofolder", data_dir=str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
+    found = [row["video"] for row in loaded["train"].cast_column("video", datasets.Video(decode=False))]
+    train = [sample for sample in package.samples if sample.split == "train"]
+    assert sorted(Path(each["path"]).name for each in found) == sorted(sample.video.name for sample in train)
+    assert {Path(each["path"]).with_suffix(".txt").is_file() for each in found} == {True}
+
+
 def test_every_ltx2_clip_is_what_its_sample_says(spies_show):
     _, _, _, (dataset, folder), _ = spies_show
     for sample in dataset.samples:
