@@ -7,8 +7,7 @@ from app.runs import acting, compare, drawn, one, pictures
 from pipeline import control, runs
 from pipeline.control import Show
 
-FOLLOW_SECONDS = 2.0  # between two looks while something runs
-WATCH_SECONDS = 10.0  # and otherwise: a run may be started from a terminal at any time
+FOLLOW_SECONDS = 2.0  # between two looks
 PAGE = 25
 
 
@@ -17,8 +16,8 @@ def page() -> None:
     if show is None:
         return
     shell.heading("Runs", marks.plain(show.file.name))
-    busy = st.session_state.get("runs-busy", True)
-    st.fragment(follow, run_every=FOLLOW_SECONDS if busy else WATCH_SECONDS)()
+    # Always as often: to change that, the whole page is drawn anew, and a click that comes meanwhile may be lost.
+    st.fragment(follow, run_every=FOLLOW_SECONDS)()
 
 
 def back() -> None:
@@ -33,13 +32,9 @@ def follow() -> None:
         return
     shell.tell()
     try:
-        busy = content(show)
+        content(show)
     except control.MENDABLE as error:
         shell.problem("This cannot be shown yet.", str(error))
-        busy = False
-    if busy != st.session_state.get("runs-busy", True):
-        st.session_state["runs-busy"] = busy
-        st.rerun()  # how often to look is the page's to say
 
 
 def content(show: Show) -> bool:
