@@ -37,8 +37,8 @@ def follow() -> None:
         shell.problem("This cannot be shown yet.", str(error))
 
 
-def content(show: Show) -> bool:
-    """What the address asks for; whether something runs."""
+def content(show: Show) -> None:
+    """What the address asks for."""
     if made := acting.follow_resumed(show):
         st.query_params.from_dict({"run": made})
         st.rerun()
@@ -47,17 +47,16 @@ def content(show: Show) -> bool:
         back()
         if run is None:
             shell.problem("There is no such run.", run_id[:120], "“All runs” has those there are.")
-            return False
-        one.part(show, run)
-        return run.state == "running" or "awaited" in st.session_state
-    if "compare" in st.query_params:
+        else:
+            one.part(show, run)
+    elif "compare" in st.query_params:
         back()
         compare.part(show, runs.listed(show, 4 * PAGE)[0])
-        return False
-    return listed(show)
+    else:
+        listed(show)
 
 
-def listed(show: Show) -> bool:
+def listed(show: Show) -> None:
     """All runs, the newest first."""
     total = len(runs.ids(show))
     launches = runs.stillborn(show)
@@ -66,14 +65,13 @@ def listed(show: Show) -> bool:
             "Nothing ran yet", "“Run” on Overview, or `dailies run`, makes what is missing. It is then followed here.",
             ":material/directions_run:",
         )  # fmt: skip
-        return False
+        return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{marks.count(total, 'run')}**", width="content")
         page_ = st.pagination(-(-total // PAGE), key="runs-page") if total > PAGE else 1
         drawn.drawn('<a class="back" href="/runs?compare=choose" data-here>⇄ Compare trainings</a>', "compare")
     found, _ = runs.listed(show, PAGE, (page_ - 1) * PAGE)
     drawn.drawn(pictures.listed(found, launches if page_ == 1 else ()), "runs-list")
-    return any(run.state == "running" for run in found)
 
 
 page()
