@@ -182,6 +182,6 @@ def test_a_host_without_a_mirror_or_a_place_that_there_is_not_is_refused_before_
     with pytest.raises(ValueError, match="set `mirror` in"):
         control.run(control.open_show(show), ["step2-transcript-base"])
     other = copied(tmp_path / "other", '[places]\nstep2-transcript-base = "moon"\n')
-    with pytest.raises(ValueError, match="there is no such host; there are local, anywhere"):
+    with pytest.raises(ValueError, match="there is no host 'moon'; there are local, anywhere"):
         control.run(control.open_show(other), ["step2-transcript-base"])
     assert not list(tmp_path.glob("*/.dailies/runs/*"))
