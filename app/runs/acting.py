@@ -1,11 +1,12 @@
 """What may be done with a run: save, sample, end, go on. Going on says first what it would do."""
 
 from functools import partial
+from pathlib import Path
 
 import streamlit as st
 
 from app import marks, shell
-from pipeline import runs, runs_asks
+from pipeline import control, runs, runs_asks
 from pipeline.control import Show
 from pipeline.runs import Run
 from pipeline.runs_asks import Resumption
@@ -38,13 +39,20 @@ def buttons(show: Show, run: Run, job: Job | None) -> None:
     elif run.state != "done" and run.told.jobs:
         label = "Resume" if job is not None and job.training is not None else "Run again"
         st.button(
-            f"{label} …", icon=":material/resume:", key="resume", width="content", on_click=_look, args=(show, run)
+            f"{label} …",
+            icon=":material/resume:",
+            key="resume",
+            width="content",
+            on_click=_look,
+            args=(show.folder, run.id),
         )
 
 
-def _look(show: Show, run: Run) -> None:
-    """Work out what going on would do, once; it reads the plan and the heads of checkpoints."""
+def _look(folder: Path, run_id: str) -> None:
+    """Work out what going on would do, once, by the settings of this moment: they may be newer than what is drawn."""
     with shell.told_problems():
+        show = control.open_show(folder)
+        run = runs.read(show, run_id)
         left = [each for each in run.trainings if run.state_of(each) not in ("done", "fresh")]
         st.session_state[OPEN] = (run.id, [runs_asks.resumption(show, run, each) for each in left])
 
