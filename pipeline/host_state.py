@@ -98,26 +98,27 @@ def parsed(
 ) -> HostState:
     """The four answers in one. Pure."""
     found = [node for node in nodes["data"]["summary"] if node["raylet"].get("state") == "ALIVE"]
+    told = [node for node in found if "now" in node]  # A machine that has just joined has told nothing of itself yet.
     report = (status["data"].get("clusterStatus") or {}).get("loadMetricsReport") or {}
     used, declared = report.get("usage", {}).get("GPU", (0.0, _declared(found)))
     live = [job for job in jobs if job["status"] in (*_LIVE, _WAITS)]
     # All by the host's own clock, which may not be this machine's.
-    now = max([(status["data"].get("clusterStatus") or {}).get("time", 0.0), *(node["now"] for node in found)])
+    now = max([(status["data"].get("clusterStatus") or {}).get("time", 0.0), *(node["now"] for node in told)])
     last = [job["end_time"] / 1000 for job in jobs if job["end_time"]]
     last += [int(node["raylet"]["startTimeMs"]) / 1000 for node in found if node["raylet"].get("startTimeMs")]
     is_busy = bool(live or used or report.get("resourceDemand"))
-    disks = [next(iter(node["disk"].values())) for node in found if node.get("disk")]
+    disks = [next(iter(node["disk"].values())) for node in told if node.get("disk")]
     return HostState(
         session=version.get("session_name", ""),
         ray=version["ray_version"],
         machines=len(found),
-        cpus=sum(node["cpus"][0] for node in found),
-        load=sum(node["cpu"] / 100 * node["cpus"][0] for node in found),
-        memory_bytes=sum(node["mem"][0] for node in found),
-        memory_used_bytes=sum(node["mem"][3] for node in found),
+        cpus=sum(node["cpus"][0] for node in told),
+        load=sum(node["cpu"] / 100 * node["cpus"][0] for node in told),
+        memory_bytes=sum(node["mem"][0] for node in told),
+        memory_used_bytes=sum(node["mem"][3] for node in told),
         disk_bytes=sum(int(disk["total"]) for disk in disks),
         disk_free_bytes=sum(int(disk["free"]) for disk in disks),
-        gpus=tuple(_gpu(each) for node in found for each in node.get("gpus") or ()),
+        gpus=tuple(_gpu(each) for node in told for each in node.get("gpus") or ()),
         gpus_declared=declared,
         gpus_used=used,
         jobs=tuple(_job(job) for job in sorted(live, key=lambda job: job["start_time"])),

@@ -163,6 +163,13 @@ def test_cards_are_read_as_ray_tells_them():
     assert (found.cpus, found.load, found.memory_used_bytes) == (8, 4.0, 16 << 30)
 
 
+def test_a_machine_that_has_just_joined_and_told_nothing_counts_with_the_gpus_declared_for_it():
+    joined = {"raylet": {"state": "ALIVE", "resourcesTotal": {"GPU": 2.0}}}
+    version, nodes, _, jobs = answers(nodes=[joined])
+    found = host_state.parsed(version, nodes, {"data": {}}, jobs)
+    assert (found.machines, found.cpus, found.gpus, found.gpus_declared) == (1, 0, (), 2.0)
+
+
 def test_idle_time_counts_from_the_last_job_or_the_start_by_the_clock_of_the_host():
     assert host_state.parsed(*answers()).idle_seconds == 901.0
     assert host_state.parsed(*answers([job("SUCCEEDED", 700_000)])).idle_seconds == 301.0
