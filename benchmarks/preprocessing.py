@@ -1,6 +1,7 @@
 """How fast clips and captions become what LTX-2 is trained on, and how much of that time the GPU computes.
 
-    python -m benchmarks.preprocessing [--clips 8] [--size 768x448x121] [--video-batch 1] [--text-batch 4] [--tiny]
+    python -m benchmarks.preprocessing [--clips 8] [--size 768x448x121] [--video-batch 1] [--text-batch 4]
+                                       [--only pictures ...] [--tiny]
 
 The step's own loop, files and all, around LTX-2's text encoder, connectors and VAEs with random weights of full size,
 made on the GPU (28 GB); without a GPU, or with --tiny, around the small ones. Clips are read from an H.264 file where
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--video-batch", type=int, default=1)
     parser.add_argument("--audio-batch", type=int, default=8)
     parser.add_argument("--text-batch", type=int, default=4)
+    parser.add_argument("--only", choices=["captions", "pictures", "sounds"], nargs="+", help="these components")
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -172,6 +174,8 @@ def measured(folder: Path, models: Loaded, arguments: argparse.Namespace, size: 
     found: dict[str, Any] = {"read": "decoded" if importlib.util.find_spec("av") else "copied"}
     seconds_each = 0.0
     for name, stage in stages.items():
+        if arguments.only and name not in arguments.only:
+            continue
         stage(2 * getattr(arguments, {"captions": "text_batch", "pictures": "video_batch"}.get(name, "audio_batch")), 0)
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
@@ -193,7 +197,7 @@ def material(work: Workspace, folder: Path, width: int, height: int, num_frames:
     pictures = random.integers(0, 256, (num_frames, height // 16, width // 16, 3), dtype=np.uint8)
     pictures = pictures.repeat(16, axis=1).repeat(16, axis=2)
     if importlib.util.find_spec("av") is None:
-        return b"", lambda batches: read_ahead(batches, lambda batch: [pictures.copy() for _ in batch])
+        return b"", lambda batches: read_ahead(batches, lambda batch: np.stack([pictures] * len(batch)))
     import av
 
     path = folder / "clip.mp4"

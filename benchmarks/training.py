@@ -12,12 +12,13 @@ twice, against the card's own rate of bf16 products. The last line is JSON.
 
 import argparse
 import collections
+import contextlib
 import gc
 import json
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -25,7 +26,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.card import matmul_rate, seconds
 from benchmarks.training_models import MODELS, Model, Size, build, flops, inputs, loss
-from pipeline.training import attention, blocks, graphs, lora, ltx2, speed
+from pipeline.training import adapters, attention, blocks, graphs, lora, ltx2, speed
+from pipeline.training.copies import Copies
 from pipeline.training.speed import Adapters, Card, Setting, Shape, Speed
 
 RANK = 32
@@ -61,7 +63,7 @@ def main() -> None:
     parser.add_argument("--levers", nargs="+", default=list(LEVERS), help=more)
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each")
     parser.add_argument("--cap-gb", type=float, help="act as if the card had no more than this")
-    parser.add_argument("--correct", action="store_true")
+    parser.add_argument("--correct", nargs="*", metavar="WORD", help="only ways whose names hold one of these")
     parser.add_argument("--profile", action="store_true", help="what takes longest in a step of each")
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -69,8 +71,8 @@ def main() -> None:
         torch.cuda.set_per_process_memory_fraction(
             min(1.0, arguments.cap_gb * 1e9 / torch.cuda.get_device_properties(0).total_memory)
         )
-    if arguments.correct:
-        print(json.dumps({"errors": correct(device)}))
+    if arguments.correct is not None:
+        print(json.dumps({"errors": correct(device, arguments.models, arguments.correct)}))
         return
     rate = matmul_rate(device)
     print(f"{Card.here().name}: bf16 products at {rate / 1e12:.1f} TFLOP/s; torch {torch.__version__}", flush=True)
@@ -167,15 +169,17 @@ def our_step(
         given |= ltx2.positions(transformer, 1, torch.device(device), shape)
     tensors = {name: each for name, each in given.items() if isinstance(each, torch.Tensor)}
 
-    def work(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        lost = loss(transformer, {**given, **tensors}, wanted)
-        lost.backward()  # type: ignore[no-untyped-call]
-        return lost.detach()
-
     is_graph = use_graphs and graphs.possible(
         torch.device(device), setting, processes=1, shapes=1, is_mixed=False, dropout=0.0
     )
     recorded = graphs.Graphs(parameters, print, graphs.CudaGraph.of) if is_graph else None
+    copies = Copies(transformer, speed.dtype(transformer)) if is_graph else None
+
+    def work(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        with copies.in_use() if copies else contextlib.nullcontext():
+            lost = loss(transformer, {**given, **tensors}, wanted)
+            lost.backward()  # type: ignore[no-untyped-call]
+        return lost.detach()
 
     def step() -> None:
         if recorded:
@@ -196,7 +200,7 @@ def plain_step(model: Model, size: Size, dtype: torch.dtype, device: str, lever:
     transformer = build(model, dtype, device).requires_grad_(False)
     if lever == "adapters":
         parameters = attach(transformer, model)
-        blocks.fuse_adapters(transformer)
+        adapters.fuse(transformer)
     else:
         transformer.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=list(model.targets)))
         parameters = [each for each in transformer.parameters() if each.requires_grad]
@@ -254,7 +258,7 @@ def profiled(step: Callable[[], None], title: str) -> None:
     for each in kernels:
         kinds[_kind(each.key)] += each.self_device_time_total / 1000
     print("    " + ", ".join(f"{kind} {spent:.1f} ms" for kind, spent in sorted(kinds.items())), flush=True)
-    for each in sorted(kernels, key=lambda each: -each.self_device_time_total)[:40]:
+    for each in sorted(kernels, key=lambda each: -each.self_device_time_total)[:100]:
         print(f"{each.self_device_time_total / 1000:9.2f} ms {each.count:6d} x  {each.key[:110]}", flush=True)
 
 
@@ -276,7 +280,7 @@ _KINDS = {
 # Correctness
 
 
-def correct(device: str) -> list[dict[str, Any]]:
+def correct(device: str, models: Sequence[str] | None, words: Sequence[str]) -> list[dict[str, Any]]:
     """Relative errors of loss and LoRA gradients against eager fp32 without recomputation: |x - ref| / |ref|."""
     torch.backends.cuda.matmul.allow_tf32 = False
     found = []
@@ -288,14 +292,17 @@ def correct(device: str) -> list[dict[str, Any]]:
         ("bf16", low, {}),
         ("bf16 compiled, selective", low, {"checkpointing": "selective", "compile": True}),
         ("fp8 compiled, selective", low, {"base": "fp8", "checkpointing": "selective", "compile": True}),
+        ("fp8 compiled, both ways", low, {"base": "fp8", "is_turned": True, "compile": True}),
         ("fp8 eager", low, {"base": "fp8"}),
         ("fp8 storage", low, {"base": "fp8-storage"}),
         ("int8", low, {"base": "int8"}),
     ]
-    for name in ("small-ltx2", "small-wan") if device == "cuda" else ("tiny-ltx2", "tiny-wan"):
+    for name in models or (("small-ltx2", "small-wan") if device == "cuda" else ("tiny-ltx2", "tiny-wan")):
         size = Size.of(SHAPES[name][0])
         reference = gradients(name, size, torch.float32, device, {})
         for way, dtype, changes in ways:
+            if words and not any(word in way for word in words):
+                continue
             torch._dynamo.reset()
             try:
                 lost, gradient = gradients(name, size, dtype, device, changes)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Batch: TypeAlias = Sequence[Sample]
-ReadPictures: TypeAlias = "Callable[[Sequence[Batch]], Iterator[Sequence[NDArray[np.uint8]]]]"
+ReadPictures: TypeAlias = "Callable[[Sequence[Batch]], Iterator[NDArray[np.uint8]]]"
 ReadWaves: TypeAlias = "Callable[[Sequence[Batch], int], Iterator[Sequence[NDArray[np.float32] | None]]]"
 
 
@@ -103,7 +103,6 @@ class Encoding:
 
     def pictures(self, samples: Sequence[Sample], batch: int, read: ReadPictures) -> list[Picture]:
         """Latents of each sample; neighbours of one shape go together."""
-        import numpy as np
         import torch
 
         def make(indexes: Sequence[int]) -> Iterator[Picture]:
@@ -111,7 +110,7 @@ class Encoding:
             batches = list(batches_of([samples[index] for index in indexes], batch))
             with self.models.video_encoder(*self._place()) as encode:
                 for together, found in zip(batches, read(batches), strict=True):
-                    latents = in_halves(encode, torch.from_numpy(np.stack(found)))
+                    latents = in_halves(encode, torch.from_numpy(found))
                     for sample, one in zip(together, latents, strict=True):
                         path = self._path("latents.pt")
                         ltx2_layout.write_latents(path, one, sample.fps)

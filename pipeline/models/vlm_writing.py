@@ -8,6 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.models import vlm_grouped
 from pipeline.models.vlm import Request
 from pipeline.models.vlm_classes import Checkpoint
 from pipeline.models.vlm_decoding import Dice, Watch
@@ -127,6 +128,7 @@ class Writer:
             return {}
         from transformers import StaticCache
 
+        vlm_grouped.install()
         size = rows, -(-tokens // FIXED_TOKENS) * FIXED_TOKENS
         if self._cache is not None and self._cache[0] == size:
             self._cache[1].reset()

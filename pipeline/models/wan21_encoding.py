@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ReadPictures: TypeAlias = "Callable[[Sequence[Sequence[Sample]]], Iterator[Sequence[NDArray[np.uint8]]]]"
+ReadPictures: TypeAlias = "Callable[[Sequence[Sequence[Sample]]], Iterator[NDArray[np.uint8]]]"
 
 
 class Embedding(Record):
@@ -85,7 +85,6 @@ class Encoding:
 
     def pictures(self, samples: Sequence[Sample], batch: int, read: ReadPictures) -> list[Latents]:
         """Latents of each sample; neighbours of one shape go together."""
-        import numpy as np
         import torch
         from safetensors.torch import save_file
 
@@ -94,7 +93,7 @@ class Encoding:
             alike = list(batches([samples[index] for index in indexes], batch))
             with wan21.video_encoder(self.folder(), self._device()) as encode:
                 for found in read(alike):
-                    for latents_CFHW in in_halves(encode, torch.from_numpy(np.stack(found))):
+                    for latents_CFHW in in_halves(encode, torch.from_numpy(found)):
                         path = self.work.scratch / "latents.safetensors"
                         save_file({"latents": latents_CFHW.contiguous()}, path)
                         yield Latents(file=self.work.keep(path))

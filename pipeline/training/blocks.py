@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch._functorch import config as partitioning
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
@@ -115,40 +114,3 @@ def _policy(ctx: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
 
 
 _keep_attention = functools.partial(create_selective_checkpoint_contexts, _policy)
-
-
-# LoRA
-
-
-def fuse_adapters(transformer: nn.Module) -> int:
-    """Let peft's LoRA layers scale the small matrix between A and B, not the output; how many could be changed so."""
-    from peft.tuners.lora import Linear
-
-    found = [each for each in transformer.modules() if type(each) is Linear]
-    for layer in found:
-        layer.__class__ = _fused_adapter()  # type: ignore[assignment]
-    return len(found)
-
-
-@functools.cache
-def _fused_adapter() -> type[nn.Module]:
-    from peft.tuners.lora import Linear
-
-    class Fused(Linear):
-        """peft's layer, with its scale where there is least to multiply. A product that adds by itself (addmm) is no
-        faster: it copies the sum first, and the compiler adds where the output is read next anyway.
-        """
-
-        def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            names = self.active_adapters
-            plain = len(names) == 1 and not (self.disable_adapters or self.merged or self.lora_variant or kwargs)
-            if not plain or not isinstance(self.lora_dropout[names[0]], nn.Identity):
-                return super().forward(x, *args, **kwargs)
-            (name,) = names
-            base = self.base_layer(x)
-            down_RK: Tensor = self.lora_A[name].get_parameter("weight").to(base.dtype)
-            up_NR: Tensor = self.lora_B[name].get_parameter("weight").to(base.dtype)
-            inner = functional.linear(x, down_RK) * self.scaling[name]
-            return base + functional.linear(inner, up_NR)  # type: ignore[no-any-return]
-
-    return Fused

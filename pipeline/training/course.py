@@ -19,9 +19,10 @@ from torch.optim import Optimizer
 
 from pipeline.engine.work import StoppedError
 from pipeline.schemas.training import Checkpoint, Metric, Resumed, Usage
-from pipeline.training import graphs, loading, lora, sharding
+from pipeline.training import graphs, loading, lora, sharding, speed
 from pipeline.training.batches import Order
 from pipeline.training.checkpoints import State
+from pipeline.training.copies import Copies
 from pipeline.training.figures import Figures
 from pipeline.training.hands import Hands, Trained
 from pipeline.training.judging import Judging
@@ -66,6 +67,7 @@ class Course:
         joined = sharding.shard(transformer, world) if is_sharded else world.joined(transformer, is_mixed=is_mixed)
         self.model: nn.Module = joined
         self.graphs = graphs.Graphs(self.parameters, self.log, graphs.CudaGraph.of) if by_graphs else None
+        self.copies = Copies(transformer, speed.dtype(transformer)) if by_graphs else None
         self.stopping = hands.work.graceful() if hands else None
         self.judging = Judging(
             config, task, world, hands, transformer, average, is_sharded, self._make_room, self.stopping
@@ -116,8 +118,9 @@ class Course:
         """Each sample of a step weighs the same, whichever batch and process it is in."""
 
         def run(tensors: Mapping[str, Tensor]) -> Tensor:
-            losses_B = losses(self.model, replace(batch, tensors=dict(tensors)))
-            (losses_B.sum() * (batch.share * self.world.size)).backward()  # type: ignore[no-untyped-call]
+            with self.copies.in_use() if self.copies else nullcontext():
+                losses_B = losses(self.model, replace(batch, tensors=dict(tensors)))
+                (losses_B.sum() * (batch.share * self.world.size)).backward()  # type: ignore[no-untyped-call]
             return losses_B.detach()
 
         kind = (batch.shape, batch.share)

@@ -94,6 +94,7 @@ class Model:
             weights = weights / shards + outside + 2 * block
         # fp32 weights, gradients and two moments, the moments in 8 bits with a scale for each 256.
         lora = self.counted.lora * (16 if optimizer == "adamw" else 8 + 2 * (1 + 4 / 256))
+        lora += self.counted.lora * 4 if compiled and wide == 2 else 0  # Copies in bf16, and their gradients.
         values = shape.batch * (shape.video_tokens * self.video + shape.audio_tokens * self.audio)
         inners = 2 if self.is_inner_adapted and not compiled else 1
         whole = KEPT_NONE[self.kind] * (1.0 if compiled else EAGER) + self.inner * inners

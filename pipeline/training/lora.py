@@ -44,17 +44,27 @@ def attach(
         if isinstance(module, LoraLayer):
             module.cast_input_dtype_enabled = False
             for half in (module.lora_A[ADAPTER], module.lora_B[ADAPTER]):
-                half.__class__ = _Light
+                half.__class__ = Half
     return trained
 
 
-class _Light(nn.Linear):
-    """An fp32 matrix that works in the precision of its inputs. Casting the matrix costs next to nothing; peft casts
-    the inputs, which are hundreds of times larger, and keeps the copy for the way back.
+class Half(nn.Linear):
+    """An fp32 matrix that works in the precision of its inputs: A or B of a LoRA. Casting the matrix costs little; peft
+    casts the inputs, which are hundreds of times larger, and keeps the copy for the way back.
+
+    While gradients are made, a `copy` that there is already (see `copies`) works in its place.
     """
 
+    copy: Tensor | None = None
+
     def forward(self, inputs: Tensor) -> Tensor:
-        return functional.linear(inputs, self.weight.to(inputs.dtype))
+        return functional.linear(inputs, self.matrix(inputs.dtype))
+
+    def matrix(self, dtype: torch.dtype) -> Tensor:
+        """(outputs, inputs)."""
+        if self.copy is not None and torch.is_grad_enabled():
+            return self.copy
+        return self.weight.to(dtype)
 
 
 def _endings(names: Sequence[str]) -> str:

@@ -87,7 +87,8 @@ class Card:
 class Setting(BaseModel):
     """What the planner settled. `checkpointed` blocks from the first on recompute as it says, others keep all.
 
-    `words` is the sentence to show; `estimated_bytes` the peak of one training step, base weights included.
+    `is_turned` says that fp8 weights lie there twice, the second time as the way back reads them. `words` is the
+    sentence to show; `estimated_bytes` the peak of one training step, base weights included.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -99,6 +100,7 @@ class Setting(BaseModel):
     attention: Literal["auto", "cudnn", "flash", "efficient", "math"]
     optimizer: Literal["adamw", "adamw8bit"]
     is_sharded: bool = False
+    is_turned: bool = False
     estimated_bytes: int
     words: str
 
@@ -128,7 +130,10 @@ def plan(
                 needed = max(model.peak(shape, base, kept, count, compiled, state, shards) for shape in shapes)
                 tried.append((needed, base, kept, count, state, shards))
                 if room is None or needed <= room:
-                    return _setting(tried[-1], model.blocks, compiled, speed, card, room)
+                    second = model.counted.quantizable  # One byte each.
+                    turns = base == "fp8" and compiled and (room is None or needed + second <= room)
+                    found = (needed + second, *tried[-1][1:]) if turns else tried[-1]
+                    return _setting(found, model.blocks, compiled, speed, card, room, is_turned=turns)
     least = min(tried)
     raise ValueError(_refusal(least, shapes, room or 0, card, _thriftier(model, shapes, compiled, room or 0, gpus)))
 
@@ -174,14 +179,16 @@ SHARDED: tuple[Base, ...] = ("bf16", "fp32")
 _Tried = tuple[float, Base, Kept, int, Literal["adamw", "adamw8bit"], int]
 
 
-def _setting(found: _Tried, blocks: int, compiled: bool, speed: Speed, card: Card, room: float | None) -> Setting:
+def _setting(
+    found: _Tried, blocks: int, compiled: bool, speed: Speed, card: Card, room: float | None, *, is_turned: bool
+) -> Setting:
     needed, base, kept, count, state, shards = found
     recomputed = {
         "none": "nothing is computed twice",
         "selective": f"{count} of {blocks} blocks compute all but attention twice",
         "full": "every block is computed twice",
     }[kept]
-    parts = f", a part of {shards} on each GPU" if shards > 1 else ""
+    parts = f", a part of {shards} on each GPU" if shards > 1 else " for both ways" if is_turned else ""
     of = f" of {room / _GB:.1f} GB" if room else ""
     return Setting(
         base=base,
@@ -191,6 +198,7 @@ def _setting(found: _Tried, blocks: int, compiled: bool, speed: Speed, card: Car
         attention=speed.attention,
         optimizer=state,
         is_sharded=shards > 1,
+        is_turned=is_turned,
         estimated_bytes=round(needed),
         words=f"base weights in {base}{parts}, {recomputed}, {state}: about {needed / _GB:.1f} GB{of} on {card.name}",
     )

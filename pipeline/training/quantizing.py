@@ -27,8 +27,11 @@ _TINY = 1e-12  # No scale is smaller, so that a token of zeros divides by someth
 _ALIGNED = 16  # cuBLASLt multiplies fp8 only where both sides of a weight are multiples of it.
 
 
-def quantize(blocks: nn.ModuleList, storage: Storage) -> int:
-    """Replace the linears of `blocks` in place, one at a time so that memory never holds both; how many there were."""
+def quantize(blocks: nn.ModuleList, storage: Storage, *, is_turned: bool = False) -> int:
+    """Replace the linears of `blocks` in place, one at a time so that memory never holds both; how many there were.
+
+    With `is_turned` what is multiplied in fp8 lies there a second time, in the order in which the way back reads it.
+    """
     found = [
         (parent, name, linear)
         for parent in blocks.modules()
@@ -36,7 +39,7 @@ def quantize(blocks: nn.ModuleList, storage: Storage) -> int:
         if type(linear) is nn.Linear and quantizable(name, linear.in_features, linear.out_features)
     ]
     for parent, name, linear in found:
-        setattr(parent, name, Quantized(linear, storage))
+        setattr(parent, name, Quantized(linear, storage, is_turned=is_turned))
     return len(found)
 
 
@@ -56,12 +59,16 @@ def multiplies_fp8(device: torch.device | str) -> bool:
 
 
 class Quantized(nn.Linear):
-    """A frozen linear layer of `packed` bytes [N, K] and `scale` [N, 1] fp32. Its `weight` is what they stand for."""
+    """A frozen linear layer of `packed` bytes [N, K] and `scale` [N, 1] fp32. Its `weight` is what they stand for.
+
+    `turned` are the same bytes as [K, N], or None: then they are turned in each backward pass.
+    """
 
     packed: Tensor
     scale: Tensor
+    turned: Tensor | None
 
-    def __init__(self, linear: nn.Linear, storage: Storage) -> None:
+    def __init__(self, linear: nn.Linear, storage: Storage, *, is_turned: bool = False) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.storage, self.dtype = storage, linear.weight.dtype
@@ -76,6 +83,7 @@ class Quantized(nn.Linear):
         # Bytes of no floating type, so that a later `.to(dtype)` of the whole model leaves them alone.
         self.register_buffer("packed", packed.view(torch.uint8))
         self.register_buffer("scale", scale)
+        self.register_buffer("turned", self.packed.t().contiguous() if is_turned and storage == "fp8" else None)
         self.bias = linear.bias
         if self.bias is not None:
             self.bias.requires_grad_(False)
@@ -88,7 +96,7 @@ class Quantized(nn.Linear):
         if self.storage == "fp8":
             with torch.no_grad():
                 values_TK, scale_T1 = _by_rows(input.reshape(-1, input.shape[-1]))
-            return _linear_fp8(input, values_TK, scale_T1, self.packed, self.scale, self.bias)  # type: ignore[no-any-return]
+            return _linear_fp8(input, values_TK, scale_T1, self.packed, self.scale, self.bias, self.turned)  # type: ignore[no-any-return]
         if torch.compiler.is_compiling():  # The compiler keeps the bytes and unpacks again by itself.
             return functional.linear(input, _dense(self.packed, self.scale, self.storage, input.dtype), self.bias)
         return _MultipliedDense.apply(input, self.packed, self.scale, self.bias, self.storage)  # type: ignore[no-any-return]
@@ -122,7 +130,13 @@ class _MultipliedDense(torch.autograd.Function):
 
 @torch.library.custom_op("dailies::linear_fp8", mutates_args=())
 def _linear_fp8(
-    x: Tensor, values_TK: Tensor, scale_T1: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None
+    x: Tensor,
+    values_TK: Tensor,
+    scale_T1: Tensor,
+    packed: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    turned: Tensor | None,
 ) -> Tensor:
     """x @ W.T + b from x in fp8 rows. `x` itself is what the gradient goes to.
 
@@ -143,32 +157,42 @@ def _linear_fp8(
 
 
 @_linear_fp8.register_fake
-def _(x: Tensor, values_TK: Tensor, scale_T1: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+def _(
+    x: Tensor,
+    values_TK: Tensor,
+    scale_T1: Tensor,
+    packed: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    turned: Tensor | None,
+) -> Tensor:
     return x.new_empty(*x.shape[:-1], packed.shape[0])
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(inputs[3], inputs[4])
+    packed, turned = inputs[3], inputs[6]
+    ctx.is_turned = turned is not None
+    ctx.save_for_backward(turned if ctx.is_turned else packed, inputs[4])
 
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     if not ctx.needs_input_grad[0]:
-        return None, None, None, None, None, None
-    packed, scale = ctx.saved_tensors
+        return None, None, None, None, None, None, None
+    weight, scale = ctx.saved_tensors
     # The sum runs over N here, so that the weight's scales cannot be taken out of it: they go into the gradient.
     values_TN, scale_T1 = _by_rows(gradient.reshape(-1, gradient.shape[-1]).float() * scale.t())
-    # The units read the weight along N, so that it is turned for the moment: 2 bytes moved for 2 T operations.
-    turned_NK = packed.t().contiguous().t().view(FP8)
-    ones_1K = torch.ones(1, packed.shape[1], device=packed.device, dtype=torch.float32)
+    # The units read the weight along N: where it does not lie there so, it is turned for the moment.
+    turned_KN = weight if ctx.is_turned else weight.t().contiguous()
+    ones_1K = torch.ones(1, len(turned_KN), device=weight.device, dtype=torch.float32)
     out_TK = torch._scaled_mm(
         values_TN,
-        turned_NK,
+        turned_KN.t().view(FP8),
         scale_a=scale_T1,
         scale_b=ones_1K,
         out_dtype=torch.bfloat16,
         use_fast_accum=True,
     )
-    return out_TK.to(gradient.dtype).reshape(*gradient.shape[:-1], -1), None, None, None, None, None
+    return out_TK.to(gradient.dtype).reshape(*gradient.shape[:-1], -1), None, None, None, None, None, None
 
 
 _linear_fp8.register_autograd(_backward, setup_context=_setup)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
-    "Adapters", "Card", "Setting", "Shape", "Speed", "finish", "optimizer", "plainly", "plan", "prepare",
+    "Adapters", "Card", "Setting", "Shape", "Speed", "dtype", "finish", "optimizer", "plainly", "plan", "prepare",
 ]  # fmt: skip
 
 _SEVERAL_SHAPES = 4  # So many are compiled one by one; more would be compiled longer than they gain.
@@ -41,7 +41,7 @@ def prepare(transformer: nn.Module, setting: Setting, device: torch.device | Non
         storage = setting.base
         if storage == "fp8" and not quantizing.multiplies_fp8(device or next(transformer.parameters()).device):
             storage = "fp8-storage"
-        quantizing.quantize(blocks.of(transformer), storage)
+        quantizing.quantize(blocks.of(transformer), storage, is_turned=setting.is_turned)
 
 
 def finish(transformer: nn.Module, setting: Setting, shapes: Sequence[Shape] = ()) -> str:
@@ -49,7 +49,7 @@ def finish(transformer: nn.Module, setting: Setting, shapes: Sequence[Shape] = (
 
     `shapes` are those of the dataset, for measuring attention. Returns what was found, in words.
     """
-    from pipeline.training import attention, blocks, rotary
+    from pipeline.training import adapters, attention, attention_processors, blocks, gelu
 
     trained = [each for each in transformer.parameters() if each.requires_grad]
     for parameter in trained:
@@ -62,11 +62,12 @@ def finish(transformer: nn.Module, setting: Setting, shapes: Sequence[Shape] = (
     if setting.attention != "auto":
         kernels = attention.order(setting.attention)
     elif shapes and trained and trained[0].is_cuda:
-        found = attention.measure(_attention(transformer, shapes), _dtype(transformer), trained[0].device)
+        found = attention.measure(_attention(transformer, shapes), dtype(transformer), trained[0].device)
         kernels = attention.order(found[0].name)
         said.append(f"attention forward and backward: {attention.in_words(found)}")
-    blocks.fuse_adapters(transformer)
-    rotary.in_one_pass(transformer)
+    adapters.fuse(transformer)
+    attention_processors.install(transformer)
+    gelu.by_sigmoid(transformer)
     blocks.recompute(repeated, setting.checkpointing, setting.checkpointed, kernels)
     if setting.compile:
         entries = ("proj_in", "audio_proj_in", "patch_embedding")
@@ -111,6 +112,6 @@ def _attention(transformer: Any, shapes: Sequence[Shape]) -> Any:
     return Attention(largest.batch, config.num_attention_heads, largest.video_tokens, config.attention_head_dim)
 
 
-def _dtype(transformer: nn.Module) -> torch.dtype:
-    """That of most of the model: the projection at its end is never quantised."""
+def dtype(transformer: nn.Module) -> torch.dtype:
+    """What most of the model computes in: the projection at its end is never quantised."""
     return transformer.proj_out.weight.dtype  # type: ignore[return-value,union-attr]

@@ -52,3 +52,18 @@ def test_fp8_is_multiplied_where_the_device_can(monkeypatch: pytest.MonkeyPatch)
     speed.prepare(model, FP8)
     assert storages(model) == {"fp8"}
     assert speed.finish(model, FP8) == ""
+
+
+def test_weights_in_fp8_that_lie_there_for_both_ways_give_the_same_to_the_last_bit() -> None:
+    found = []
+    for is_turned in (False, True):
+        torch.manual_seed(0)
+        layers = torch.nn.ModuleList([torch.nn.Linear(32, 48).bfloat16()])
+        quantizing.quantize(layers, "fp8", is_turned=is_turned)
+        x = torch.randn(20, 32, generator=torch.Generator().manual_seed(1)).bfloat16().requires_grad_()
+        output = layers[0](x)
+        (output.float() ** 2).sum().backward()
+        found.append((output, x.grad))
+        assert (layers[0].turned is not None) == is_turned
+    for one, other in zip(*found, strict=True):
+        assert one.equal(other)

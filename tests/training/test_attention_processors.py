@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import training_models
-from pipeline.training import blocks, rotary
+from pipeline.training import attention_processors, blocks
 
 SIZES = {"tiny-ltx2": "128x64x17", "tiny-wan": "64x32x9"}
 
@@ -52,7 +52,7 @@ def test_a_model_says_and_learns_what_it_does_with_diffusers_own_attention(name,
     transformer = model(name, dtype)
     with Written() as before:
         loss, gradients = learnt(transformer, name, dtype)
-    assert rotary.in_one_pass(transformer) == attentions
+    assert attention_processors.install(transformer) == attentions
     with Written() as now:
         ours, found = learnt(transformer, name, dtype)
     assert now.names[written] < before.names[written]
@@ -67,7 +67,7 @@ def test_a_model_says_and_learns_what_it_does_with_diffusers_own_attention(name,
 def test_its_blocks_compile_whole(name):
     transformer = model(name, torch.float32)
     loss, _ = learnt(transformer, name, torch.float32)
-    rotary.in_one_pass(transformer)
+    attention_processors.install(transformer)
     for block in blocks.of(transformer):
         block.compile(fullgraph=True, backend="aot_eager")
     assert learnt(transformer, name, torch.float32)[0] == pytest.approx(loss, rel=1e-5)

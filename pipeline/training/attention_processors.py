@@ -1,6 +1,7 @@
-"""Rotary embedding of queries and keys in one pass: diffusers' attention with the same result, made for the compiler.
+"""diffusers' attention with the same result, made for the compiler.
 
-diffusers writes each half of a turned pair into a tensor of its own making. Compiled, that is a whole tensor in fp32
+Queries, keys and values of the same inputs have one thin product for their LoRAs. And rotary embedding is one pass:
+diffusers writes each half of a turned pair into a tensor of its own making, which compiled is a whole tensor in fp32
 written, written over and read again, forward and backward, beside what must be moved. Here a pair is turned as
 x cos + swapped(x) sin, elementwise, which the compiler joins with the normalisation before it.
 
@@ -16,11 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.training.adapters import together
 
-def in_one_pass(transformer: nn.Module) -> int:
-    """Let the attentions of LTX-2 (its "split" pairs) and Wan2.1 turn their queries and keys so; how many there are.
 
-    Attentions that are called without positions or with a mask go on as diffusers has them.
+def install(transformer: nn.Module) -> int:
+    """Let the attentions of LTX-2 (its "split" pairs) and Wan2.1 work so; how many there are.
+
+    Attentions with a mask, a gate or pictures beside the text go on as diffusers has them.
     """
     ours = _processors()
     found = [each for each in transformer.modules() if type(getattr(each, "processor", None)) in ours]
@@ -52,6 +55,16 @@ def _signs(like: Tensor) -> Tensor:
     return torch.arange(2, device=like.device) * 2 - 1
 
 
+def _projected(attention: Any, x_BTD: Tensor, other_BTD: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries of `x`, keys and values of `other` (None: of `x`, too); queries and keys normalised."""
+    if other_BTD is None:
+        query, key, value = together([attention.to_q, attention.to_k, attention.to_v], x_BTD)
+    else:
+        query = attention.to_q(x_BTD)
+        key, value = together([attention.to_k, attention.to_v], other_BTD)
+    return attention.norm_q(query), attention.norm_k(key), value
+
+
 def _attended(attention: Any, query_BTD: Tensor, key_BTD: Tensor, value_BTD: Tensor) -> Tensor:
     query, key, value = (
         torch.unflatten(each, 2, (attention.heads, -1)).transpose(1, 2) for each in (query_BTD, key_BTD, value_BTD)
@@ -78,15 +91,15 @@ def _processors() -> dict[type, type]:
             query_rotary_emb: tuple[Tensor, Tensor] | None = None,
             key_rotary_emb: tuple[Tensor, Tensor] | None = None,
         ) -> Tensor:
-            gated = attn.to_gate_logits is not None
-            if query_rotary_emb is None or attention_mask is not None or gated or attn.rope_type != "split":
+            if attention_mask is not None or attn.to_gate_logits is not None or attn.rope_type != "split":
                 return super().__call__(
                     attn, hidden_states, encoder_hidden_states, attention_mask, query_rotary_emb, key_rotary_emb
                 )
-            other = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-            query = turned_halves(attn.norm_q(attn.to_q(hidden_states)), *query_rotary_emb)
-            key = turned_halves(attn.norm_k(attn.to_k(other)), *(key_rotary_emb or query_rotary_emb))
-            return _attended(attn, query, key, attn.to_v(other))
+            query, key, value = _projected(attn, hidden_states, encoder_hidden_states)
+            if query_rotary_emb is not None:
+                query = turned_halves(query, *query_rotary_emb)
+                key = turned_halves(key, *(key_rotary_emb or query_rotary_emb))
+            return _attended(attn, query, key, value)
 
     class Neighbours(WanAttnProcessor):
         def __call__(
@@ -97,10 +110,11 @@ def _processors() -> dict[type, type]:
             attention_mask: Tensor | None = None,
             rotary_emb: tuple[Tensor, Tensor] | None = None,
         ) -> Tensor:
-            if rotary_emb is None or attention_mask is not None or encoder_hidden_states is not None:
+            if attention_mask is not None or attn.add_k_proj is not None or attn.fused_projections:
                 return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
-            query = turned_neighbours(attn.norm_q(attn.to_q(hidden_states)), *rotary_emb)
-            key = turned_neighbours(attn.norm_k(attn.to_k(hidden_states)), *rotary_emb)
-            return _attended(attn, query, key, attn.to_v(hidden_states))
+            query, key, value = _projected(attn, hidden_states, encoder_hidden_states)
+            if rotary_emb is not None:
+                query, key = (turned_neighbours(each, *rotary_emb) for each in (query, key))
+            return _attended(attn, query, key, value)
 
     return {LTX2AudioVideoAttnProcessor: Halves, WanAttnProcessor: Neighbours}
