@@ -79,9 +79,12 @@ class Mirror:
 
         A run is told of when all its objects are there. Raises MirrorError; what went over stays.
         """
-        needed = {digest for run in runs for digest in self._made_of(run)} | set(more)
-        here = {digest: path.stat().st_size for digest in needed if (path := self.store.object_path(digest)).exists()}
-        known = self._known(self._generation())
+        with ThreadPoolExecutor(1) as pool:
+            generation = pool.submit(self._generation)  # While we connect, we look what there is to send.
+            needed = {digest for run in runs for digest in self._made_of(run)} | set(more)
+            paths = {digest: self.store.object_path(digest) for digest in needed}
+            here = {digest: path.stat().st_size for digest, path in paths.items() if path.exists()}
+            known = self._known(generation.result())
         sent: set[Digest] = set()
         told = 0
         while True:

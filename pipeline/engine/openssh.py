@@ -29,8 +29,10 @@ from pipeline.engine.transport import (
 T = TypeVar("T")
 
 _CHUNK_FILES, _CHUNK_BYTES = 256, 256 << 20
-_SMALL_BYTES = 32 << 20
-"""Less than this, sent, is not worth a second connection."""
+_HANDFUL = 8
+"""So many files go one after the other; more are worth several sessions."""
+_SMALL_BYTES = 128 << 20
+"""Less than this is not worth connections of its own: over loopback, shaking hands takes as long as some 50 MB do."""
 
 _REASONS = (
     (r"Permission denied \(", "it does not let us in: add this machine's public key there (ssh-copy-id)"),
@@ -75,7 +77,7 @@ class OpenSsh:
     def sizes(self, folders: Sequence[str]) -> dict[str, int]:
         if not folders:
             return {}
-        said = self._run([f"-ls -ln {self._quoted(folder)}" for folder in folders])
+        said = self._run_many([f"-ls -ln {self._quoted(folder)}" for folder in folders])
         found: dict[str, int] = {}
         for line in said.splitlines():
             # mode, links, owner, group, bytes, month, day, time, path; names here hold no blanks.
@@ -116,23 +118,24 @@ class OpenSsh:
         return aside.read_bytes() if aside.exists() else None
 
     def remove(self, names: Iterable[str]) -> None:
-        if lines := [f"-rm {self._quoted(name)}" for name in names]:
-            self._run(lines)
+        self._run_many([f"-rm {self._quoted(name)}" for name in names])
 
     def prepare(self, folders: Sequence[str]) -> None:
         parts = self.root.split("/")
         above = ["/".join(parts[: count + 1]) for count in range(len(parts)) if parts[count]]
         made = [f"-mkdir {_quote(each)}" for each in above]
-        self._run([*made, *(f"-mkdir {self._quoted(folder)}" for folder in folders)])
+        outer = {each for folder in folders for each in [folder, folder.rpartition("/")[0]] if "/" not in each}
+        self._run([*made, *(f"-mkdir {self._quoted(folder)}" for folder in sorted(outer))])
+        self._run_many([f"-mkdir {self._quoted(folder)}" for folder in folders if folder not in outer])
 
     def _all(self, files: Mapping[str, Path], lines: Callable[[str, Path], list[str]], tell: Tell) -> None:
+        is_much, chunks = _chunked(files)
+
         def go(chunk: Sequence[tuple[str, Path]]) -> None:
             # The lines are others once more of a file is there.
             _patiently(lambda: self._once([each for one in chunk for each in lines(*one)], alone=is_much))
             tell(sum(path.stat().st_size for _, path in chunk))
 
-        chunks = _chunked(files)
-        is_much = len(chunks) > 1 or sum(map(_size, files.values())) >= _SMALL_BYTES
         with ThreadPoolExecutor(PARALLEL) as pool:
             list(pool.map(go, chunks))
 
@@ -142,11 +145,17 @@ class OpenSsh:
     def _run(self, lines: Sequence[str], *, alone: bool = False) -> str:
         return _patiently(lambda: self._once(lines, alone=alone))
 
+    def _run_many(self, lines: Sequence[str]) -> str:
+        """Lines that do not need one another, over several sessions where they are many: each waits for its answer."""
+        sessions = min(PARALLEL, -(-len(lines) // _HANDFUL))
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            return "".join(pool.map(self._run, [lines[number::sessions] for number in range(sessions)]))
+
     def _once(self, lines: Sequence[str], *, alone: bool) -> str:
         """One session. Sessions share a connection, which saves the handshakes; `alone` ones have a connection, and a
         processor for its cipher, to themselves.
         """
-        command = ["sftp", *self.options, *(() if alone else _shared()), "-b", "-", self.host]
+        command = ["sftp", *self.options, *(() if alone else shared()), "-b", "-", self.host]
         try:
             done = subprocess.run(
                 command, input="\n".join([*lines, ""]), capture_output=True, text=True, errors="replace", check=False
@@ -178,7 +187,7 @@ def _patiently(do: Callable[[], T]) -> T:
     return do()
 
 
-def _shared() -> list[str]:
+def shared() -> list[str]:
     """Options by which sessions share a connection that ends by itself soon after the last."""
     folder = Path(tempfile.gettempdir()) / f"dailies-ssh-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -187,19 +196,24 @@ def _shared() -> list[str]:
     return ["-o", "ControlMaster=auto", "-o", f"ControlPath={folder}/%C", "-o", "ControlPersist=20"]
 
 
-def _chunked(files: Mapping[str, Path]) -> list[list[tuple[str, Path]]]:
-    """Parts that go at once, the large files first: so many or so long that starting `sftp` costs next to nothing."""
+def _chunked(files: Mapping[str, Path]) -> tuple[bool, list[list[tuple[str, Path]]]]:
+    """Parts that go at once, the large files first, and whether they are worth connections of their own."""
+    sizes = {name: _size(path) for name, path in files.items()}
+    ordered = sorted(files.items(), key=lambda item: -sizes[item[0]])
+    # How long files are that are yet to come is not known; more than a handful may be much.
+    is_much = sum(sizes.values()) >= _SMALL_BYTES or (len(files) > _HANDFUL and not all(sizes.values()))
+    if not is_much:
+        sessions = min(PARALLEL, -(-len(files) // _HANDFUL))
+        return False, [ordered[number::sessions] for number in range(sessions)]
     chunks: list[list[tuple[str, Path]]] = []
-    # How long files are that are yet to come is not known; more than a handful are worth several connections.
-    is_small = sum(map(_size, files.values())) < _SMALL_BYTES and (len(files) <= 8 or all(map(_size, files.values())))
-    size, most = 0, _CHUNK_FILES if is_small else min(_CHUNK_FILES, -(-len(files) // PARALLEL))
-    for name, path in sorted(files.items(), key=lambda item: -_size(item[1])):
-        if not chunks or len(chunks[-1]) >= most or size + _size(path) > _CHUNK_BYTES:
+    size, most = 0, min(_CHUNK_FILES, -(-len(files) // PARALLEL))
+    for name, path in ordered:
+        if not chunks or len(chunks[-1]) >= most or size + sizes[name] > _CHUNK_BYTES:
             chunks.append([])
             size = 0
         chunks[-1].append((name, path))
-        size += _size(path)
-    return chunks
+        size += sizes[name]
+    return True, chunks
 
 
 def _size(path: Path) -> int:

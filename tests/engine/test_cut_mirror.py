@@ -94,6 +94,15 @@ def test_a_push_that_was_cut_leaves_whole_objects_and_the_next_one_sends_only_th
         assert here.object_path(path.parent.name + path.name).read_bytes() == content
 
 
+def test_a_push_of_little_makes_do_with_one_connection(at, here, tmp_path):
+    mirror, count = at(here), tmp_path / "connections"
+    before, line = mirror.ssh_config.read_text().split("  ProxyCommand ")
+    mirror.ssh_config.write_text(f"{before}  ProxyCommand sh -c 'echo one >>{count}; exec {line.strip()}'\n")
+    mirror.push([many(here, 10, 4_000_000)])
+    assert len(in_mirror(tmp_path)) == 11
+    assert count.read_text().splitlines() == ["one"]
+
+
 def test_a_line_that_breaks_once_is_taken_up_again_by_itself(at, here, cuts, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.engine.openssh._PAUSES", (0.1,))
     at(here).push([])
