@@ -3,7 +3,7 @@
 objects/ab/cdef...     bytes, named by their own digest, as in the store
 runs/<name>.json       a finished run, and the sizes of all objects that its output names
 state/unreached.json   what the last `gc` found that no run reaches, and when: deleted once it is old
-state/job-<id>.json    a job that a host is to run; beside it `asks-<id>`: what people asked of it meanwhile
+state/job-<id>.json    a job that a host is to run; beside it `asks-<id>.<run>`: what people asked of it
 state/doubt-<digest>   somebody found this object missing or damaged: who has it sends it again
 state/generation       a word that changes whenever something was deleted or is doubted; who remembers it need not list
                        what is there

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from pipeline.engine import ray_jobs, upkeep
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.mirror import LackingError, Mirror
-from pipeline.engine.remote import ANSWER, EVENT, ITEM, MARK, MODEL_SERVER_KEY, asks_text, job_text
+from pipeline.engine.remote import ANSWER, EVENT, ITEM, MARK, MODEL_SERVER_KEY, asks_text, asks_there, job_text
 from pipeline.engine.step import Device
 from pipeline.engine.store import Store
 from pipeline.engine.transport import MirrorError
@@ -124,9 +125,12 @@ class RayExecutor:
         if (status := ray_jobs.status(client, identity)) not in ray_jobs.LIVE:
             if job.limit is None and status == "SUCCEEDED" and job.name in mirror.runs():  # Just now, that is.
                 return self._take(mirror, job.name, made=True)
-            if status is not None:
-                client.delete_job(identity)  # It ended without its run being there: its name is free for another try.
-            self._send(mirror, client, job, device)
+            mirror.push([], {digest for digest in upkeep.read_by(self._store, job.recipe) if self._store.knows(digest)})
+            with self._store.lock(f"submitting-{identity}"):  # Of two runs one submits, the other attaches.
+                if (status := ray_jobs.status(client, identity)) not in ray_jobs.LIVE:
+                    if status is not None:
+                        client.delete_job(identity)  # It ended without a run: its name is free for another try.
+                    self._send(mirror, client, job, device)
         answer = asyncio.run(self._follow(client, mirror, job))
         return answer if answer.run is None else self._take(mirror, job.name, made=answer.made)
 
@@ -138,13 +142,11 @@ class RayExecutor:
         return Answer(run=self._store.set_head(run), made=made)
 
     def _send(self, mirror: Mirror, client: "JobSubmissionClient", job: Job, device: Device) -> None:
-        reads = {digest for digest in upkeep.read_by(self._store, job.recipe) if self._store.knows(digest)}
-        mirror.push([], reads)
         key = job.services.model_server_key
         identity = self._identity(job)
         services = replace(job.services, folder=Path(), model_server_key=None)
         plain = job.model_copy(update={"services": services, "mirror": None, "host": self._host.name})
-        mirror.write(asks_text(identity), "")
+        mirror.transport.remove(asks_there(mirror, identity))  # They were told to a job that is no more.
         mirror.write(job_text(identity), plain.model_dump_json())
         words = [
             identity,
@@ -218,16 +220,22 @@ class RayExecutor:
         )
 
     async def _pass_asks(self, mirror: Mirror, job: Job) -> None:
-        """Send what people ask of the job to where its other half looks."""
+        """Send what people ask of the job to where its other half looks, in a file that nobody else writes: several
+        runs may wait for one job.
+        """
         if job.requests is None:
             return
+        text = asks_text(self._identity(job), uuid.uuid4().hex[:12])
         begin = job.requests.stat().st_size if job.requests.exists() else 0
         sent = b""
         while True:
             await asyncio.sleep(_ASK_SECONDS)
             if job.requests.exists() and (asked := job.requests.read_bytes()[begin:]) != sent:
-                await asyncio.to_thread(mirror.write, asks_text(self._identity(job)), asked.decode())
-                sent = asked
+                try:
+                    await asyncio.to_thread(mirror.write, text, asked.decode())
+                    sent = asked
+                except MirrorError as error:  # It is sent again at the next look.
+                    _append(job.log, f"what was asked is not sent yet: {error}\n")
 
     def _identity(self, job: Job) -> str:
         """The job's name with Ray: the run's and the store's, for another show may be called the same. A job that

@@ -46,9 +46,15 @@ def job_text(name: str) -> str:
     return f"state/job-{name}.json"
 
 
-def asks_text(name: str) -> str:
-    """Where in the mirror lies what people asked of a running job."""
-    return f"state/asks-{name}.jsonl"
+def asks_text(name: str, asker: str) -> str:
+    """Where in the mirror lies what people asked of a running job through one of the runs that wait for it."""
+    return f"state/asks-{name}.{asker}.jsonl"
+
+
+def asks_there(mirror: Mirror, name: str) -> dict[str, int]:
+    """What lies in the mirror of all that was asked of a job, with its bytes."""
+    there = mirror.transport.sizes(["state"])
+    return {text: size for text, size in there.items() if text.startswith(f"state/asks-{name}.")}
 
 
 def told(kind: str, content: str) -> str:
@@ -147,9 +153,18 @@ def _telling(events: Path, write: Any) -> Iterator[None]:
 def _hearing(job: Job, name: str, mirror: Mirror, stopping: Stopping) -> Iterator[None]:
     """Bring what people ask of a job that listens: one that keeps its state is a training, others are not asked."""
     done = threading.Event()
+    heard: dict[str, int] = {}  # bytes
+
+    def hear() -> None:
+        assert job.requests is not None
+        for text, size in sorted(asks_there(mirror, name).items()):
+            if size > heard.get(text, 0):
+                asked = mirror.read(text).encode()
+                with job.requests.open("ab") as stream:
+                    stream.write(asked[heard.get(text, 0) :])
+                heard[text] = len(asked)
 
     def follow() -> None:
-        assert job.requests is not None
         is_warned = False
         while not done.wait(_ASK_SECONDS):
             if stopping.is_graceful:
@@ -158,10 +173,10 @@ def _hearing(job: Job, name: str, mirror: Mirror, stopping: Stopping) -> Iterato
                     Events(job.events, (("step", job.step), ("unit", job.unit))).emit(
                         "log", message=_soon_killed(seconds)
                     )
-                asked = mirror.read(asks_text(name)).encode()
-                known = job.requests.stat().st_size
-                with job.requests.open("ab") as stream:
-                    stream.write(asked[known:])
+                try:
+                    hear()
+                except MirrorError as error:  # The job goes on, and the next look may hear.
+                    sys.stderr.write(f"what is asked of this job is not heard now: {error}\n")
 
     threading.Thread(target=follow, daemon=True).start()
     try:
@@ -237,7 +252,7 @@ def main() -> None:
             answer = run(job, mirror, stopping, int(gpus))
         for line in sample_lines(mirror, answer.sample) if answer.sample else ():
             _write(line)
-        mirror.transport.remove([job_text(name), asks_text(name)])
+        mirror.transport.remove([job_text(name), *asks_there(mirror, name)])
     except Exception as error:  # Whatever it is, whoever waits for the answer must get one.
         traceback.print_exc()
         answer = Answer(error=worker.explain(error, root / "store", host))

@@ -102,19 +102,26 @@ def test_a_job_runs_there_tells_what_it_does_hears_what_is_asked_and_its_run_com
     assert (lost.run, lost.made) == (run, False), "what the mirror lost the host sends again"
 
 
-def test_who_comes_again_attaches_to_the_job_that_runs_and_an_ordered_end_stops_it(host, head, make, tmp_path):
+def test_who_comes_again_attaches_to_the_job_that_runs_what_both_ask_is_heard_and_an_ordered_end_stops_it(
+    host, head, make, tmp_path
+):
     job = make("0b-toy-step1-wait-1")
     first = RayExecutor(host, Store(tmp_path / "store"))
     first.submit(job, "cuda")  # And whoever asked is gone: nobody reads the answer.
     until(lambda: said(tmp_path) == ["begun"])
     (tmp_path / "events.jsonl").unlink()
+    twin = job.model_copy(update={"requests": tmp_path / "twins.jsonl"})
     with pytest.raises(KeyboardInterrupt), RayExecutor(host, Store(tmp_path / "store")) as second:  # noqa: PT012
-        future = second.submit(job, "cuda")
+        future = second.submit(twin, "cuda")
         until(lambda: "begun" in said(tmp_path))
         assert len(list(Path(host.folder).glob("toy/jobs/*"))) == 1
+        Events(job.requests).emit("asked", step="step1-wait", ask="save")
+        Events(twin.requests).emit("asked", step="step1-wait", ask="sample")
+        until(lambda: {"save", "sample"} <= set(" ".join(said(tmp_path)).split()))
         raise KeyboardInterrupt
     answer = future.result(0)
     assert answer.error == "stopped as was asked"
+    assert not list(tmp_path.glob("mirror/state/asks-*"))
     assert [json.loads(path.read_text())["text"] for path in Path(host.folder).glob("toy/store/memo/*/*/*.json")] == [
         "kept"
     ]
@@ -273,7 +280,7 @@ def test_a_job_that_would_keep_its_state_says_when_ray_would_leave_it_no_time(ho
     Events(asks).emit("asked", step="step1-wait", ask="save")
     mirror = Mirror(Store(tmp_path / "store"), host.mirror)
     mirror.push([])  # The folders are there.
-    mirror.write(asks_text("alone"), asks.read_text())
+    mirror.write(asks_text("alone", "a-run"), asks.read_text())
     answer, before = there(job, host, tmp_path, "1")
     assert answer.made
     told = [json.loads(line.removeprefix(f"{MARK}{EVENT}")) for line in before if line.startswith(f"{MARK}{EVENT}")]
