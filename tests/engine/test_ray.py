@@ -286,3 +286,16 @@ def test_a_job_that_would_keep_its_state_says_when_ray_would_leave_it_no_time(ho
     told = [json.loads(line.removeprefix(f"{MARK}{EVENT}")) for line in before if line.startswith(f"{MARK}{EVENT}")]
     [warning] = [event["message"] for event in told if event["event"] == "log"]
     assert warning.startswith("Ray on this host kills a job 3 s after it is told to stop: ")
+
+
+def test_a_job_whose_ray_is_started_anew_meanwhile_is_told_as_that(host, head, make, tmp_path, monkeypatch):
+    """The last test here: what its head knew is gone."""
+    monkeypatch.setattr(ray_jobs, "LOST_TRIES", 10_000)
+    monkeypatch.setattr(ray_jobs, "LOST_SECONDS", 0.2)
+    with RayExecutor(host, Store(tmp_path / "store")) as executor:
+        future = executor.submit(make("0l-toy-step1-wait-1"), "cuda")
+        until(lambda: said(tmp_path) == ["begun"] or future.done())
+        head.kill()
+        head.start()
+        answer = future.result(PATIENCE_SECONDS)
+    assert answer.error == "Ray on host gpu was started anew meanwhile: run again; finished items are kept there"
