@@ -1,23 +1,22 @@
-"""What every page of the panel shares: the show it looks at, the words and colours for states, and what to do next.
+"""What every page of the panel shares: the show it looks at, the words and colours for states.
 
 Nothing here draws, and nothing heavy is imported: the panel's process reads what the store says and leaves the work
 to `dailies`.
 """
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from app import beside
 from pipeline import control, dag
-from pipeline.control import Forecast, Link, UnitStatus
+from pipeline.control import Desk, Forecast, Link, UnitStatus
 
 Named = Literal["failed", "running", "stale", "missing", "fresh", "review"]
-Verb = Literal["run", "prepare", "push", "pull"]
 Palette = Literal["red", "blue", "orange", "gray", "green", "violet"]
 
-MOST_REASONS = 3
 SHOW = "show"
 """The unit of what is made once for the whole show."""
 
@@ -103,7 +102,8 @@ class Snapshot:
     folder: Path
     steps: tuple[Node, ...]
     units: tuple[UnitStatus, ...]
-    links: tuple[Link, ...]
+    desk: Desk
+    """How Label Studio stands."""
     left: Forecast
     pulled: bool
     """Whether reviewers' answers were ever fetched."""
@@ -127,8 +127,9 @@ class Snapshot:
         return frozenset(found - shown | {"review"})
 
     @property
-    def is_busy(self) -> bool:
-        return any(unit.state == "running" for unit in self.units)
+    def links(self) -> tuple[Link, ...]:
+        """The review projects; none before the first push, or while Label Studio does not run."""
+        return self.desk.links
 
 
 def look(folder: Path) -> Snapshot:
@@ -143,75 +144,10 @@ def look(folder: Path) -> Snapshot:
         folder=folder,
         steps=(*(source for source in sources if source.name in used), *steps),
         units=tuple(units),
-        links=tuple(control.review_links(show)),
+        desk=beside.desk(show),
         left=left,
         pulled=show.latest_snapshot() is not None,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What a person should do now: one sentence, its reason, and the job or the link that does it."""
-
-    state: State
-    headline: str
-    detail: str
-    verb: Verb | None = None
-    link: Link | None = None
-
-    @property
-    def command(self) -> str:
-        """What does it in a terminal; empty where people do it."""
-        if self.verb is None:
-            return ""
-        return f"dailies run {control.SHOWN}" if self.verb == "prepare" else f"dailies {self.verb}"
-
-
-def advice(
-    units: Sequence[UnitStatus], links: Sequence[Link], reviewed: Collection[str] = (), *, pulled: bool = False
-) -> Advice:
-    """The one next thing to do, by urgency: failures, what is running, what can run, what people must answer.
-
-    `reviewed` are the steps that build on reviewers' answers: before any were `pulled` they have nothing to build on,
-    and what reviewers are shown is made alone.
-    """
-    begun = pulled or any(u.step in reviewed and u.state != "missing" for u in units)
-    run: Verb = "run" if begun or not reviewed else "prepare"
-    by_state = {name: [unit for unit in units if unit.state == name] for name in STATES}
-    if failed := by_state["failed"]:
-        headline = f"{named(failed[0])} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
-        return Advice(STATES["failed"], headline, failed[0].why, run)
-    if running := by_state["running"]:
-        headline = "Running: " + ", ".join(named(unit) for unit in running[:3])
-        rest = len(by_state["missing"]) + len(by_state["stale"])
-        return Advice(STATES["running"], headline, f"{rest:,} more to go after that. This page follows along.")
-    todo = [unit for unit in units if unit.state in {"stale", "missing"}]
-    waits = [unit for unit in todo if run == "prepare" and unit.step in reviewed]
-    if len(waits) < len(todo):
-        headline = f"{len(todo):,} of {len(units):,} results to make"
-        return Advice(worst(todo), headline, f"First {named(todo[0])}: {_in_short(todo[0].why)}", run)
-    return _advice_of_review(links, has_answers=begun or not reviewed)
-
-
-def _in_short(why: str) -> str:
-    """The first reasons of many; the result itself has them all."""
-    reasons = why.split("; ")
-    more = len(reasons) - MOST_REASONS
-    return "; ".join(reasons[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _advice_of_review(links: Sequence[Link], *, has_answers: bool) -> Advice:
-    """What to do where there is nothing to make."""
-    if not links:
-        detail = "Send it to the reviewers in Label Studio, which `dailies up` starts."
-        return Advice(REVIEW, "Everything that needs no people is made", detail, "push")
-    if link := next((link for link in links if link.done < link.total), None):
-        headline = f"Review {link.title}: {link.done:,} of {link.total:,} answered"
-        return Advice(REVIEW, headline, "Then fetch the answers and build on them.", "pull", link)
-    if not has_answers:
-        return Advice(REVIEW, "All tasks are answered", "Fetch the answers; the datasets are made of them.", "pull")
-    detail = "Nothing has changed since the last run. Answers that came since the last pull come with the next."
-    return Advice(STATES["fresh"], "Everything is up to date", detail, "pull")
 
 
 def most_telling(units: Sequence[UnitStatus]) -> UnitStatus | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.review.tasks import Material
     from pipeline.schemas.story import Bible
 
+_NEVER = "Label Studio was never started here: run `dailies up` first, or set label_studio_url"
 GLANCE_SECONDS = 10.0  # a page does not wait longer for Label Studio to say how it is
 
 
@@ -42,7 +43,7 @@ def label_studio(show: Show, *, patience: float | None = None) -> Iterator["Clie
     else:
         login = saved_login(show.label_studio_data)
         if login is None:
-            raise ValueError("Label Studio was never started here: run `dailies up` first, or set label_studio_url")
+            raise ValueError(_NEVER)
         url, token = _address(show), login.token
     if patience is not None:
         knock(url, patience=patience)
@@ -123,7 +124,7 @@ def pull(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[P
 
     Answers of the last snapshot that are no longer in Label Studio are told to `log`: somebody deleted them.
     """
-    from pipeline.review import sync
+    from pipeline.review import known, sync
     from pipeline.schemas.captions import ReviewSnapshot
 
     with label_studio(show) as client:
@@ -137,7 +138,9 @@ def pull(show: Show, *, log: Callable[[str], None] = lambda _: None) -> "tuple[P
             f"{len(gone)} answers of the last pull were deleted in Label Studio: `dailies review restore --snapshot"
             f" {number}` brings them back"
         )
-    return pulled, show.keep_snapshot(pulled.snapshot)
+    is_new = show.keep_snapshot(pulled.snapshot)
+    known.remember_newest(show.store, show.file.name, pulled.newest)
+    return pulled, is_new
 
 
 def restore(show: Show, snapshot: str | None = None, *, log: Callable[[str], None] = lambda _: None) -> "Restored":
@@ -207,15 +210,17 @@ class Link:
 class Desk:
     """Where reviewers work, as it stands now. `problem` says what is wrong and what to do, where something is.
 
-    "never started": there is no Label Studio of this show yet. "down": it does not answer, or does not let us in.
-    "empty": it works, and nothing was pushed to it. `ours`: it is the one that `dailies up` starts.
+    "asked": it has not answered yet. "never started": there is no Label Studio of this show yet. "down": it does not
+    answer, or does not let us in. "empty": it works, and nothing was pushed to it. `ours`: it is the one that
+    `dailies up` starts. `new` is how many answered tasks are newer than the last pull, None where nobody can tell.
     """
 
-    state: Literal["never started", "down", "empty", "ready"]
+    state: Literal["asked", "never started", "down", "empty", "ready"]
     url: str
     ours: bool
     links: tuple[Link, ...] = ()
     problem: str = ""
+    new: int | None = None
 
     @property
     def login(self) -> str:
@@ -224,28 +229,39 @@ class Desk:
 
 def review_desk(show: Show) -> Desk:
     """How the show's Label Studio stands; what goes wrong there is in the answer."""
-    from pipeline.review import progress
+    from pipeline.review import known, progress
     from pipeline.review.shown import KINDS
 
-    settings = show.settings
-    ours = settings.label_studio_url is None
-    url = (settings.label_studio_url or _address(show)).rstrip("/")
+    if there := desk_without_asking(show):
+        return there
+    ours, url = _whose(show)
     try:
         with label_studio(show, patience=GLANCE_SECONDS) as client:
             if len(client.projects_of(show.file.name)) < len(KINDS):
                 return Desk("empty", url, ours)
             found = progress.glance(client, show.file.name)
-    except ValueError as error:
-        return Desk("never started" if ours else "down", url, ours, problem=str(error))
-    except LabelStudioError as error:
+            pulled = known.newest(show.store, show.file.name)
+            new = None if pulled is None else sum(client.newer(each, pulled.get(kind, "")) for kind, each, *_ in found)
+    except (ValueError, LabelStudioError) as error:
         return Desk("down", url, ours, problem=str(error))
     links = [Link(kind.capitalize(), project.url, done, total) for kind, project, done, total in found]
-    return Desk("ready", url, ours, tuple(links))
+    return Desk("ready", url, ours, tuple(links), new=new)
 
 
-def review_links(show: Show) -> list[Link]:
-    """The review projects; none before the first push, or while the show's Label Studio does not run."""
-    return list(review_desk(show).links)
+def desk_without_asking(show: Show) -> Desk | None:
+    """How it stands where no server needs to be asked for that: one of our own that was never started; else None."""
+    from pipeline.review.login import saved_login
+
+    ours, url = _whose(show)
+    if not ours or saved_login(show.label_studio_data):
+        return None
+    return Desk("never started", url, ours, problem=_NEVER)
+
+
+def _whose(show: Show) -> tuple[bool, str]:
+    """Whether the show's Label Studio is the one that `dailies up` starts, and its address."""
+    elsewhere = show.settings.label_studio_url
+    return elsewhere is None, (elsewhere or _address(show)).rstrip("/")
 
 
 def task_links(show: Show) -> dict[str, str]:

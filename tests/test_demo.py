@@ -152,7 +152,9 @@ def test_one_changed_name_makes_only_what_speaks_of_it_anew(first, show):
         assert (pushed["transcripts"].created, pushed["transcripts"].again) == (0, 0)
         with control.label_studio(there) as client:
             scripted.review(client, opened.file.name, picks=demo.PICKS, drop=demo.DROP)
+        assert control.review_desk(there).new >= pushed["captions"].again
         control.pull(there)
+        assert control.review_desk(there).new == 0
     answer = dailies(show, "run", "step4-ltx2-preprocess", "--json", timeout=300)
     assert answer.returncode == 0, answer.stderr
     now = output(show, "step3-ltx2-data")[0]["samples"]

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import marks, shared
+from app import components, marks, shared
 from app.shared import STATES
 from pipeline import dag, foretold, launching
 from pipeline.forecast import Outlook
@@ -46,15 +46,9 @@ def card(now: Outlook, offer: Offer, is_chosen: bool) -> None:
     st.markdown(f"**{ICONS.get(offer.name, '')} {marks.plain(offer.name)}**")
     st.caption(offer.what)
     standing(now, offer.steps)
-    st.button(
-        "Chosen" if is_chosen else "Choose",
-        key=f"choose-{address(offer)}",
-        type="primary" if is_chosen else "secondary",
-        icon=":material/check:" if is_chosen else None,
-        on_click=choose,
-        args=(address(offer),),
-        width="stretch",
-    )
+    look, word = ("choose is", "✓ Chosen") if is_chosen else ("choose", "Choose")
+    way = f'<a class="{look}" href="/launch?{WHAT}={address(offer)}" data-here>{word}</a>'
+    components.drawing(way, key=f"choose-{address(offer)}")
 
 
 def any_step(now: Outlook, steps: list[str], chosen: str) -> None:

@@ -6,22 +6,9 @@ from app import shell
 from pipeline import launching, runs
 from pipeline.control import Show
 
-FOLLOW_SECONDS, WATCH_SECONDS = 2.0, 15.0
-
 
 def part(show: Show) -> None:
-    """Refreshes itself, and the page with it once a launch begins or ends."""
-    busy = any(job.state == "running" for job in launching.recent(show))
-    st.fragment(follow, run_every=FOLLOW_SECONDS if busy else WATCH_SECONDS)(busy)
-
-
-def follow(was_busy: bool) -> None:
-    show = shell.show()
-    if show is None:
-        return
     found = launching.recent(show)
-    if any(job.state == "running" for job in found) != was_busy:
-        st.rerun()
     if not found:
         return
     st.subheader("Launched", anchor=False)

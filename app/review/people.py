@@ -3,8 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from app import marks, shell
-from app.review.progress import desk
+from app import beside, marks, shell
 from pipeline import control
 from pipeline.control import Show
 from pipeline.quality import Quality, Share
@@ -76,7 +75,10 @@ def added(show: Show) -> str:
 
 def ways_in(show: Show) -> None:
     st.markdown("**Ways in**")
-    now = desk(str(show.folder), show)
+    now = beside.desk(show)
+    if now.state == "asked":
+        st.caption("Label Studio is being asked.")
+        return
     if now.state in ("down", "never started"):
         st.caption(marks.told(now.problem))
         return

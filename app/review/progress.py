@@ -5,42 +5,26 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import components, marks, shared, shell
+from app import advice, beside, components, marks, shared, shell
 from app import desk as actions
 from app.review import pictures
 from pipeline import control
 from pipeline.control import Desk, Job, Show
 from pipeline.quality import Progress, Quality
 
-DESK_SECONDS = 4.0  # pages that look at the same moment ask Label Studio once
-DRAFTS_SECONDS = 30.0  # only an export tells them, so they are asked for less often
 
-
-@st.cache_data(ttl=DESK_SECONDS, max_entries=8, show_spinner=False)
-def desk(folder: str, _show: Show) -> Desk:
-    return control.review_desk(_show)
-
-
-@st.cache_data(ttl=DRAFTS_SECONDS, max_entries=8, show_spinner=False)
-def drafts(folder: str, _show: Show) -> dict[str, int]:
-    return control.unsent(_show)
-
-
-def part(show: Show, told: Quality) -> bool:
-    """All of it. Returns whether something runs, so that the page looks again soon."""
+def part(show: Show, told: Quality) -> None:
     jobs = control.latest_jobs(show)
-    with st.skeleton(height=90):
-        now = desk(str(show.folder), show)
+    now = beside.desk(show)
     standing(show, now, jobs)
     projects(now, told)
     waiting_column, drafts_column, done_column = st.columns(3, gap="medium")
     with waiting_column:
         waiting(show, told)
+    with drafts_column:
+        unsent(beside.drafts(show) if now.state == "ready" else None)
     with done_column:
         done(show, jobs)
-    with drafts_column:  # Last, for these take longest.
-        unsent(drafts(str(show.folder), show) if now.state == "ready" else None)
-    return any(job.state == "running" for verb, job in jobs.items() if verb != "label-studio" or now.state == "down")
 
 
 def standing(show: Show, now: Desk, jobs: Mapping[str, Job]) -> None:
@@ -49,7 +33,7 @@ def standing(show: Show, now: Desk, jobs: Mapping[str, Job]) -> None:
         state, headline, detail = situation(now, jobs)
         look = shared.REVIEW if state == "review" else shared.STATES[state]
         st.badge(
-            {"ready": "open", "empty": "empty"}.get(now.state, "not running"),
+            {"ready": "open", "empty": "empty", "asked": "asked"}.get(now.state, "not running"),
             icon=look.icon,
             color=look.palette,
             width="content",
@@ -62,7 +46,10 @@ def standing(show: Show, now: Desk, jobs: Mapping[str, Job]) -> None:
         if now.state == "empty":
             shell.start(show, "push", "Push", ":material/upload:", jobs, primary=True)
         if now.state == "ready":
-            shell.start(show, "pull", "Pull", ":material/download:", jobs, hint="Fetch the answers as a new snapshot.")
+            shell.start(
+                show, "pull", "Pull", ":material/download:", jobs, hint="Fetch the answers as a new snapshot.",
+                primary=bool(now.new),
+            )  # fmt: skip
             shell.start(
                 show, "push", "Push", ":material/upload:", jobs,
                 hint="Send what is new or changed. What people did is never touched.",
@@ -73,7 +60,10 @@ def situation(now: Desk, jobs: Mapping[str, Job]) -> tuple[str, str, str]:
     """(state, headline, detail): a server that is down is not a project that was never pushed."""
     if now.state == "ready":
         done, total = sum(link.done for link in now.links), sum(link.total for link in now.links)
-        return "review", f"{done:,} of {total:,} tasks are answered", f"Label Studio works at {now.url}"
+        new = advice.new(now)
+        return "review", f"{done:,} of {total:,} tasks are answered", f"{new} Label Studio works at {now.url}"
+    if now.state == "asked":
+        return "missing", "Label Studio is being asked", "Its answer comes by itself."
     if now.state == "empty":
         return "missing", "Nothing was pushed yet", f"Label Studio works at {now.url} and has no tasks of this show."
     if shell.runs(jobs, "label-studio"):

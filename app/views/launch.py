@@ -12,6 +12,7 @@ from pipeline.control import Show
 from pipeline.forecast import Outlook
 from pipeline.launching import Path_, Preview, Request
 
+FOLLOW_SECONDS = 3.0  # between two looks; what is typed and not yet sent stays as it is
 LOOK_SECONDS = 4.0  # pages that look at the same moment read the store once
 
 
@@ -25,6 +26,15 @@ def page() -> None:
     if show is None:
         return
     shell.heading("Launch", marks.plain(show.file.name))
+    # All of it, so that nothing has to be drawn anew from outside when a launch begins or ends.
+    st.fragment(follow, run_every=FOLLOW_SECONDS)()
+
+
+def follow() -> None:
+    """Everything on the page: a launch changes how each choice stands, and what may be pressed."""
+    show = shell.show()
+    if show is None:
+        return
     shell.tell()
     try:
         content(show)

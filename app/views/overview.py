@@ -3,26 +3,34 @@
 import pandas as pd
 import streamlit as st
 
-from app import components, done_here, drawing, marks, remaining, shared, shell
-from app.shared import SHOW, STATES, Advice, Snapshot
+from app import advice, components, done_here, drawing, marks, remaining, shared, shell
+from app.advice import Advice, Verb
+from app.shared import SHOW, STATES, Snapshot
 from pipeline import control, foretold
-from pipeline.control import Link, UnitStatus
+from pipeline.control import UnitStatus
 
-FOLLOW_SECONDS = 3.0  # between two looks while something runs
-WATCH_SECONDS = 15.0  # and otherwise, since a run may be started from a terminal at any time
+FOLLOW_SECONDS = 3.0  # between two looks; a run may be started from a terminal at any time
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
-VERBS: dict[shared.Verb, tuple[str, str]] = {
+VERBS: dict[Verb, tuple[str, str]] = {
     "run": ("Run", ":material/play_arrow:"),
     "prepare": ("Run", ":material/play_arrow:"),
     "push": ("Push", ":material/upload:"),
     "pull": ("Pull", ":material/download:"),
+    "label-studio": ("Start Label Studio", ":material/play_arrow:"),
+}
+TOLD = ("running", "failed", "died")
+_NO_REVIEW = {
+    "asked": "Label Studio is being asked.",
+    "down": "Label Studio does not run, so nobody knows how far it is: `dailies up` starts it.",
+    "never started": "Label Studio was never started here: `dailies up` does it, and `dailies push` makes its tasks.",
+    "empty": "Nothing has been sent to Label Studio yet: `dailies push` makes the projects and their tasks.",
 }
 WHOLE_SHOW = "whole show"  # the grid's column for what is made once
 
 
 def page() -> None:
-    busy = st.session_state.get("busy", False)
-    st.fragment(content, run_every=FOLLOW_SECONDS if busy else WATCH_SECONDS)()
+    # Always as often: to change that, the whole page is drawn anew, and a click that comes meanwhile may be lost.
+    st.fragment(content, run_every=FOLLOW_SECONDS)()
 
 
 def content() -> None:
@@ -35,35 +43,35 @@ def content() -> None:
         return
     shell.heading(now.name, f"{marks.count(len(now.episodes), 'episode')} in `{now.folder}`")
     shell.tell()
-    next_step(now, shared.advice(now.units, now.links, now.reviewed, pulled=now.pulled))
+    next_step(now, advice.advice(now.units, now.desk, now.reviewed, pulled=now.pulled))
     pipeline(now)
     time_left(now)
-    review(now.links)
+    review(now)
     results(now)
     done_here.part(now.folder)
-    if now.is_busy != st.session_state.get("busy", False):
-        st.session_state.busy = now.is_busy
-        st.rerun()  # how often to look is the page's to say
 
 
-def next_step(now: Snapshot, advice: Advice) -> None:
-    """The one thing to do now, before anything else on the page."""
+def next_step(now: Snapshot, what: Advice) -> None:
+    """The one thing to do now, before anything else on the page, and how it fares where it was begun."""
+    show = control.open_show(now.folder)
+    jobs = control.latest_jobs(show)
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
-        state = advice.state
+        state = what.state
         st.badge(state.name, icon=state.icon, color=state.palette, width="content")
         with st.container(gap=None):
-            st.markdown(f"**{advice.headline}**")
-            st.caption(advice.detail)
-        if advice.link is not None:
+            st.markdown(f"**{what.headline}**")
+            st.caption(what.detail)
+        if what.link is not None:
             st.link_button(
-                "Open in Label Studio", advice.link.url, icon=":material/rate_review:", type="primary", width="content"
+                "Open in Label Studio", what.link.url, icon=":material/rate_review:", type="primary", width="content"
             )
-        if advice.verb is not None:
-            st.code(advice.command, language=None, width="content")
-            label, icon = VERBS[advice.verb]
-            show = control.open_show(now.folder)
-            is_wanted = advice.link is None and state.name != "fresh"
-            shell.start(show, advice.verb, label, icon, control.latest_jobs(show), primary=is_wanted)
+        if what.verb is not None:
+            st.code(what.command, language=None, width="content")
+            label, icon = VERBS[what.verb]
+            is_wanted = what.link is None and state.name != "fresh"
+            shell.start(show, what.verb, label, icon, jobs, primary=is_wanted)
+    if what.verb in ("push", "pull", "label-studio") and (job := jobs.get(what.verb)) and job.state in TOLD:
+        shell.job(show, job)
 
 
 def pipeline(now: Snapshot) -> None:
@@ -88,12 +96,12 @@ def time_left(now: Snapshot) -> None:
         st.caption(f":material/target: Past forecasts were {foretold.accuracy(now.left.error)}.")
 
 
-def review(links: tuple[Link, ...]) -> None:
+def review(now: Snapshot) -> None:
     st.subheader("Review", anchor=False)
-    if not links:
-        st.caption("Nothing has been sent to Label Studio yet: `dailies push` makes the projects and their tasks.")
+    if not now.links:
+        st.caption(_NO_REVIEW[now.desk.state])
         return
-    for column, link in zip(st.columns(max(len(links), 3)), links, strict=False):
+    for column, link in zip(st.columns(max(len(now.links), 3)), now.links, strict=False):
         with column.container(border=True):
             st.progress(
                 link.done / link.total if link.total else 0.0,

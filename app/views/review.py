@@ -8,8 +8,7 @@ from pipeline import control
 from pipeline.control import Show
 from pipeline.quality import Quality
 
-FOLLOW_SECONDS = 3.0  # between two looks while something runs
-WATCH_SECONDS = 20.0
+FOLLOW_SECONDS = 3.0  # between two looks
 
 PARTS = (
     "Progress",
@@ -38,8 +37,8 @@ def page() -> None:
         label_visibility="collapsed",
     )
     if opened == "Progress":
-        busy = st.session_state.get("review-busy", False)
-        st.fragment(follow, run_every=FOLLOW_SECONDS if busy else WATCH_SECONDS)()
+        # Always as often: to change that, the whole page is drawn anew, and a click that comes meanwhile may be lost.
+        st.fragment(follow, run_every=FOLLOW_SECONDS)()
         return
     shell.tell()
     try:
@@ -75,14 +74,10 @@ def follow() -> None:
         return
     shell.tell()
     try:
-        busy = progress.part(show, figures(show))
+        progress.part(show, figures(show))
         desk.warm(show)  # For the other parts; nobody waits for it here.
     except control.MENDABLE as error:
         shell.problem("This cannot be shown yet.", str(error))
-        busy = False
-    if busy != st.session_state.get("review-busy", False):
-        st.session_state["review-busy"] = busy
-        st.rerun()
 
 
 def figures(show: Show) -> Quality:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.engine.records import Record
 from pipeline.engine.store import Store
@@ -39,6 +39,11 @@ class Read:
     stamp: str
     decisions: list[ReviewDecision] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def touched(self) -> str:
+        """When the server touched the task last, as it says that itself."""
+        return self.stamp.partition(" ")[0]
 
 
 def listing(store: Store, show: str, kind: Kind, project: Project) -> list[Listed] | None:
@@ -94,6 +99,19 @@ def remember_readings(
     _write(store, _path(store, show, kind, "answers"), content.model_dump_json())
 
 
+def newest(store: Store, show: str) -> dict[Kind, str] | None:
+    """The server's newest stamp among the answers of the last pull, by project; None where no pull is remembered."""
+    try:
+        return TypeAdapter(dict[Kind, str]).validate_json(_pulled(store, show).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def remember_newest(store: Store, show: str, stamps: Mapping[Kind, str]) -> None:
+    """To be called once what was pulled is kept: what is newer waits to be pulled."""
+    _write(store, _pulled(store, show), json.dumps(dict(stamps)))
+
+
 def _reader(project: Project) -> str:
     return f"{project.url} {_code()}"
 
@@ -107,6 +125,10 @@ def _code() -> str:
 
 def _path(store: Store, show: str, kind: Kind, what: str) -> Path:
     return store.root / "review" / f"{show}-{kind}-{what}.json"
+
+
+def _pulled(store: Store, show: str) -> Path:
+    return store.root / "review" / f"{show}-pulled.json"
 
 
 def _write(store: Store, path: Path, text: str) -> None:

@@ -169,6 +169,16 @@ class Queries(Connection):
         empty = _filter("data.archived", "empty", "false")
         return self._count(project, [empty, _filter("total_annotations", "equal", 0, "Number")])
 
+    def newer(self, project: Project, since: str) -> int:
+        """How many tasks that somebody answered or skipped the server has touched after `since`, one of its stamps."""
+        after = [_filter("updated_at", "greater", since, "Datetime")] if since else []
+        answered = _filter("total_annotations", "greater", 0, "Number")
+        skipped = [
+            _filter("total_annotations", "equal", 0, "Number"),
+            _filter("cancelled_annotations", "greater", 0, "Number"),
+        ]
+        return self._count(project, [*after, answered]) + self._count(project, [*after, *skipped])
+
     def details(self, project: Project, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
         """The tasks of these ids whole, with annotations, drafts, predictions and meta."""
         for start in range(0, len(ids), DETAIL_PAGE):

@@ -55,11 +55,13 @@ class Pulled:
     """All decisions, and the annotations that cannot be read, each with the reason: they stay in Label Studio.
 
     `drafts` counts the tasks in which a person has work that was not sent yet, by e-mail; it is no decision before.
+    `newest` is the server's stamp on the task of each project that it touched last of those that are read here.
     """
 
     snapshot: ReviewSnapshot
     unreadable: tuple[str, ...]
     drafts: Mapping[str, int] = field(default_factory=dict)
+    newest: Mapping[Kind, str] = field(default_factory=dict)
 
 
 def push(
@@ -211,12 +213,15 @@ def pull(client: Client, show: str, store: Store | None = None) -> Pulled:
     decisions: list[ReviewDecision] = []
     unreadable: list[str] = []
     drafts: Counter[str] = Counter()
+    newest: dict[Kind, str] = {}
     projects = client.projects_of(show)
     for kind in KINDS:
         project = projects.get(kind) or client.need_project(show, kind)
         read = readings(client, show, kind, project, people, store)
         decisions += [decision for task in read.values() for decision in task.decisions]
         unreadable += [problem for task in read.values() for problem in task.unreadable]
+        newest[kind] = max((task.touched for task in read.values()), default="")
         drafts.update(draft.by for draft in client.drafts(project))
     decisions.sort(key=lambda decision: (decision.key, decision.at, decision.by, decision.model_dump_json()))
-    return Pulled(ReviewSnapshot(decisions=tuple(decisions)), tuple(sorted(unreadable)), dict(sorted(drafts.items())))
+    snapshot = ReviewSnapshot(decisions=tuple(decisions))
+    return Pulled(snapshot, tuple(sorted(unreadable)), dict(sorted(drafts.items())), newest)

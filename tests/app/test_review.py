@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import beside
 from pipeline import control, desk
 
 ROOT = Path(__file__).parents[2]
@@ -199,7 +200,7 @@ def test_people_and_what_review_tells_show_figures_with_what_they_are_a_part_of(
 def test_a_push_that_cannot_be_is_a_job_that_tells_why(page, reviewed, monkeypatch):
     begun = []
     monkeypatch.setattr(control, "start", lambda show, verb, *, by: begun.append((verb, by)))
-    monkeypatch.setattr(control, "review_desk", lambda _: control.Desk("empty", "http://127.0.0.1:9", ours=True))
+    monkeypatch.setattr(beside, "desk", lambda _: control.Desk("empty", "http://127.0.0.1:9", ours=True))
     app = page(reviewed.folder)
     assert "**Nothing was pushed yet**" in words(app)
     button(app, "Push").click().run()

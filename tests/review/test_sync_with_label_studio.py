@@ -208,6 +208,23 @@ def test_pulling_twice_gives_the_same_bytes_and_skips_are_in_it(push, client, sh
     assert [(each.done, each.skipped) for each in progress.progress(client, show)] == [(1, 0), (0, 1)]
 
 
+def test_what_was_answered_or_skipped_since_a_pull_is_counted_without_reading_it(
+    push, client, show, material, segment, open_task
+):
+    push(material([segment(1, "hello there")]))
+
+    def newer(stamps):
+        return [client.newer(client.need_project(show, kind), stamps[kind]) for kind in ("transcripts", "captions")]
+
+    first = sync.pull(client, show).newest
+    assert newer(first) == [0, 0]
+    task = open_task(KEY)
+    client.submit(task, our_prediction(task)["result"], 3.5)
+    client.submit(open_task(f"{KEY}#caption", "captions"), [], 2.0, skip=True)
+    assert newer(first) == [1, 1]
+    assert newer(sync.pull(client, show).newest) == [0, 0]
+
+
 def test_an_annotation_that_cannot_be_read_is_named_and_the_others_are_pulled(
     push, client, show, material, segment, open_task
 ):
