@@ -34,8 +34,8 @@ _drawing = st.components.v2.component(
            border: 1px solid var(--st-border-color); border-radius: 8px; font-size: .95rem; text-decoration: none; }
     .way:hover, .way:focus-visible { border-color: var(--st-primary-color); color: var(--st-link-color);
                                      outline: none; }
-    .choose { display: block; text-align: center; padding: .42em; border: 1px solid var(--st-border-color);
-              border-radius: var(--st-button-radius); text-decoration: none; }
+    .choose { display: block; text-align: center; font-size: .875rem; padding: .55em; text-decoration: none;
+              border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); }
     .choose:hover, .choose:focus-visible { border-color: var(--st-primary-color); color: var(--st-primary-color);
                                            outline: none; }
     .choose.is { background: var(--st-primary-color); border-color: transparent; color: #fff; }

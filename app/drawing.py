@@ -7,8 +7,8 @@ picture suits the light and the dark theme.
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
-from urllib.parse import urlencode
 
+from app import ways
 from app.shared import STATES, Node, State, counts, worst
 from pipeline.control import UnitStatus
 
@@ -176,17 +176,13 @@ def _card(node: Node, place: Place, units: Sequence[UnitStatus]) -> str:
         for index, line in enumerate(lines)
     )
     return (  # A picture has nothing to go to by keys; the table of results has all of it.
-        f'<a href="{escape(address(node.name))}" data-here="" tabindex="-1" class="card"><title>{escape(title)}</title>'
+        f'<a href="{escape(ways.result(node.name))}" data-here="" tabindex="-1" class="card">'
+        f"<title>{escape(title)}</title>"
         f'<rect x="{x}" y="{y}" width="{CARD_WIDTH}" height="{CARD_HEIGHT}" rx="9" fill="{state.colour}" '
         f'fill-opacity=".10" stroke="{state.colour}" stroke-opacity=".75" stroke-width="1.2"/>'
         f'<text x="{x + 12}" y="{y + 20}" font-size="12.5" letter-spacing=".03em" fill="currentColor" '
         f'fill-opacity=".6">{escape(group)}</text>{texts}{_marks(x + 12, y + CARD_HEIGHT - 16, units)}</a>'
     )
-
-
-def address(step: str, unit: str = "") -> str:
-    """Where the Overview shows a result: of a step without a unit, its most concerning one."""
-    return "/?" + urlencode({"step": step, **({"unit": unit} if unit else {})})
 
 
 def _two_lines(name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from html import escape
 
+from app import ways
 from app.shared import STATES
 from pipeline import foretold
 from pipeline.forecast import Forecast, Left
@@ -22,7 +23,8 @@ def line(of: Left, left: Range, longest: float, currency: str) -> str:
     perhaps = ", perhaps" if of.waiting == of.units else f", {of.waiting:,} of them perhaps" if of.waiting else ""
     units = f"{of.units:,} to make{perhaps}"
     kept = f", {of.kept:,} of {of.items:,} items kept" if of.kept else ""
-    about = f"<b>{escape(of.step)}</b><small>{escape(units + kept)}</small>"
+    way = f'<a href="{escape(ways.result(of.step))}" data-here><b>{escape(of.step)}</b></a>'
+    about = f"{way}<small>{escape(units + kept)}</small>"
     colour = GPU if of.device == "cuda" else TIME
     likely, high = (100 * each / longest for each in (left.likely, left.high))
     spread = foretold.spread(left)

@@ -5,7 +5,7 @@ import sys
 import streamlit as st
 from starlette.middleware import Middleware
 
-from app import access, downloads, media, shared, sign_in
+from app import access, downloads, media, shared, sign_in, sound
 from pipeline.access import check_open, oidc
 
 _folder = shared.show_folder()
@@ -20,6 +20,6 @@ except ValueError as error:
 app = st.App(
     "main.py",
     secrets=_secrets,
-    routes=[media.route, downloads.route, *sign_in.routes],
+    routes=[media.route, downloads.route, sound.route, *sign_in.routes],
     middleware=[Middleware(access.Door, folder=_folder)],
 )

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import components, marks, media, shared
+from app import components, marks, media, shared, ways
 from pipeline.datasets import Row, Standing
 
 _here = Path(__file__).parent
@@ -43,8 +42,8 @@ def part(of: Standing, row: Row, names: Mapping[str, str]) -> None:
             st.caption(f":material/content_cut: {marks.count(row.unsaid, 'line')} cut short or off by the window")
         if (kept := of.psnr_db.get(row.stem)) is not None:
             st.caption(f":material/compare: its latents keep {kept:.1f} dB of it (PSNR)")
-        address = urlencode({"episode": row.episode, "t": f"{row.at:.2f}"})
-        st.link_button("Where it is in the episode", f"/episodes?{address}", icon=":material/movie:", type="tertiary")
+        address = ways.moment(row.episode, row.at)
+        st.link_button("Where it is in the episode", address, icon=":material/movie:", type="tertiary")
 
 
 def caption(of: Standing, row: Row) -> str:

@@ -5,7 +5,7 @@ from functools import partial
 
 import streamlit as st
 
-from app import marks, shell
+from app import marks, shell, ways
 from app.episodes import player
 from app.shared import Palette
 from pipeline import audit, control, timelines
@@ -26,7 +26,7 @@ def part(show: Show, episode: str, clip: Shown, outcome: Outcome, names: Mapping
     heading(show, episode, clip, outcome)
     captions(clip, outcome)
     lines(clip, outcome, names)
-    doubts(timelines.doubts(show, episode, clip.span), names)
+    doubts(episode, timelines.doubts(show, episode, clip.span), names)
     decisions(show, [each for each in _audited(show, episode) if clip.span.holds(each.at_seconds)], names)
 
 
@@ -35,7 +35,8 @@ def heading(show: Show, episode: str, clip: Shown, outcome: Outcome) -> None:
     colour, icon = COLOURS[kind]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
-            f"**{marks.clock(clip.span.start)} – {marks.clock(clip.span.end)}** :gray[{marks.plain(clip.id)}]",
+            f"**{marks.clock(clip.span.start)} – {marks.clock(clip.span.end)}** "
+            f":gray[[{marks.plain(clip.id)}]({ways.clip(episode, clip.id)})]",
             width="content",
         )
         st.badge(player.WORDS[kind], icon=icon, color=colour, width="content")
@@ -108,12 +109,13 @@ def _named(before: timelines.Said, after: timelines.Said, names: Mapping[str, st
     return first, second
 
 
-def doubts(asked: Iterable[Doubt], names: Mapping[str, str]) -> None:
+def doubts(episode: str, asked: Iterable[Doubt], names: Mapping[str, str]) -> None:
     for doubt in asked:
         with st.container(border=True, gap="xsmall"):
             what = f"Was it “{doubt.heard}”?" if doubt.kind == "text" else "Who says this?"
             sign = ":orange[**?**]" if doubt.kind == "text" else ":violet[**◆**]"
-            st.markdown(f"{sign} :gray[{marks.clock(doubt.span.start)}] **{marks.plain(what)}**")
+            when = f"[{marks.clock(doubt.span.start)}]({ways.moment(episode, doubt.span.start)})"
+            st.markdown(f"{sign} :gray[{when}] **{marks.plain(what)}**")
             scored = [(called(each.value, names), each.score) for each in doubt.candidates]
             st.markdown(" · ".join(f"{marks.plain(name)} :gray[{score:.0%}]" for name, score in scored))
             for sentence in doubt.evidence:
@@ -130,7 +132,8 @@ def decisions(show: Show, taken: Iterable[Audited], names: Mapping[str, str]) ->
         was, now = called(each.original, names), called(each.chosen, names)
         what = marks.changed(was, now) if was != now else f"“{marks.plain(now)}” stands"
         with st.expander(f"Decided: {what} :gray[{each.score:.0%}]", icon=":material/gavel:"):
-            st.markdown(marks.plain(each.line))
+            when = f"[{marks.clock(each.at_seconds)}]({ways.moment(each.episode, each.at_seconds)})"
+            st.markdown(f":gray[{when}] {marks.plain(each.line)}")
             st.caption(f"By {marks.plain(each.by)}, from {marks.plain(each.backend)}")
             for sentence in each.evidence:
                 st.markdown(f"- {marks.told(sentence)}")

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
-from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import desk, marks, media, sheet, shell
+from app import desk, marks, media, sheet, shell, ways
 from pipeline.control import Show
 from pipeline.schemas.story import UNKNOWN
 from pipeline.search import Doubts, Hit, Query, State
@@ -82,7 +81,7 @@ def picture(hit: Hit, names: Mapping[str, str]) -> dict[str, Any]:
     more = f" · {hit.more} more" if hit.more else ""
     known = names.get(hit.line.speaker or "", hit.line.speaker or "") if hit.line else ""
     return {
-        "url": f"/episodes?{urlencode({'episode': hit.episode, 't': f'{hit.at_seconds:.2f}'})}",
+        "url": ways.moment(hit.episode, hit.at_seconds),
         "open": {"episode": hit.episode, "t": hit.at_seconds},
         "still": media.url(hit.clip.still) if hit.clip.still else "",
         "where": f"{hit.episode} {marks.clock(hit.at_seconds)}{' · reviewed' if hit.reviewed else ''}{more}",

@@ -1,6 +1,7 @@
 // The player of the Episodes page: clips played one after the other as the episode they are, with its times.
 // It reports where it is only when asked, so that the page is not run again while it plays.
 
+const SVG = "http://www.w3.org/2000/svg"
 const players = new WeakMap()
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -35,7 +36,7 @@ function create(root) {
   const find = (name) => root.querySelector(`.${name}`)
   const screens = [...root.querySelectorAll("video")]
   const strip = find("strip"), list = find("lines"), head = find("head")
-  let data = null, front = 0, index = 0, rows = [], asked = null, frame = 0
+  let data = null, front = 0, index = 0, rows = [], asked = null, heard = "", frame = 0
   const player = { report: () => {}, show, end }
 
   const clip = () => data.clips[index]
@@ -56,6 +57,34 @@ function create(root) {
       asked = next.seek
       if (!fresh || at !== next.t) seek(next.t)
     }
+    if (heard !== next.sound) listen(next.sound)
+    mark()
+  }
+
+  // The first time it takes seconds, beside the page; where it cannot be had, the timeline is without it.
+  function listen(url) {
+    heard = url
+    find("sound").hidden = true
+    fetch(url).then((answer) => (answer.ok ? answer.json() : null)).then((levels) => {
+      if (levels && heard === url) wave(levels)
+    })
+  }
+
+  function wave(levels) {
+    const half = (sign) => levels.map((level, x) => `L${x + 0.5} ${50 + sign * (0.8 + (49 * level) / 255)}`)
+    const path = `M0 50${half(-1).join("")}L${levels.length} 50${half(1).reverse().join("")}Z`
+    const draw = (name) => {
+      const picture = document.createElementNS(SVG, "svg"), line = document.createElementNS(SVG, "path")
+      picture.setAttribute("viewBox", `0 0 ${levels.length} 100`)
+      picture.setAttribute("preserveAspectRatio", "none")
+      picture.setAttribute("class", name)
+      line.setAttribute("d", path)
+      line.setAttribute("fill", "currentColor")
+      picture.append(line)
+      return picture
+    }
+    find("sound").replaceChildren(draw("whole"), draw("heard"))
+    find("sound").hidden = false
     mark()
   }
 
@@ -175,6 +204,8 @@ function create(root) {
     if (!data || !clip()) return
     const t = now()
     head.style.left = `${(100 * t) / data.seconds}%`
+    const past = find("sound").querySelector(".heard")
+    if (past) past.style.clipPath = `inset(0 ${100 - (100 * t) / data.seconds}% 0 0)`
     find("clock").textContent = `${clock(t)} / ${clock(data.seconds)}`
     find("play").textContent = screen().paused ? "Play" : "Pause"
     ;[...find("clips").children].forEach((piece, number) => {

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import marks, media
+from app import marks, media, sound
 from pipeline.schemas.story import UNKNOWN
 from pipeline.timelines import Outcome, Said, Shown, Timeline
 
@@ -65,6 +65,7 @@ def data(
             {"start": shot.start, "end": shot.end, "label": f"shot {number + 1}"}
             for number, shot in enumerate(timeline.shots)
         ],
+        "sound": sound.url(timeline.episode),
         "clips": [_clip(each, outcome) for each in timeline.clips],
         "doubts": [{"at": moment, "kind": kind, "label": DOUBTS[kind]} for moment, kind in timeline.doubts],
         "lines": lines,

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import streamlit as st
 
-from app import components, marks, shared
+from app import components, marks, shared, ways
 from app.shared import STATES
 from pipeline import foretold
 from pipeline.control import UnitStatus
@@ -150,9 +150,11 @@ def row(step: str, units: Sequence[UnitStatus], left: Left) -> str:
     why = "; ".join(dict.fromkeys(unit.why for unit in units))
     episodes = "" if len(units) == 1 and units[0].unit == shared.SHOW else ", ".join(unit.unit for unit in units[:4])
     more = f" and {len(units) - 4} more" if len(units) > 4 else ""
+    where_is = ways.result(step, units[0].unit if len(units) == 1 else "")
     return (
         f'<div class="step"><b style="color:{state.colour}" title="{state.name}">{state.mark}</b>'
-        f"<span><b>{escape(step)}</b> <small>{escape(episodes + more)}</small>"
+        f'<span><a href="{escape(where_is)}" data-here><b>{escape(step)}</b></a> '
+        f"<small>{escape(episodes + more)}</small>"
         f'<small class="why" title="{escape(why)}">{escape(why[:160] + kept)}</small></span>'
         f'<span class="time" title="{escape(hint)}">{escape(time)}<small>{escape(where)}</small></span></div>'
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import desk, marks, shell
+from app import desk, marks, shell, ways
 from app.review import log, places
 from pipeline import control
 from pipeline.control import Show
@@ -74,9 +74,9 @@ def opened(show: Show, group: Group) -> None:
     links = control.task_links(show)
     with st.container(border=True):
         st.subheader(f"{marks.count(len(group.places), 'more place')} like this", anchor=False)
-        origin = marks.plain(group.from_place)
+        origin = f"[{marks.plain(group.from_place)}]({ways.task(group.from_place)})"
         if url := links.get(group.from_place):
-            origin = f"[{origin}]({url})"
+            origin += f" [:material/open_in_new:]({url})"
         st.markdown(f":gray[{marks.plain(group.said)} · {origin}, {group.at.astimezone():%d %b %H:%M}]")
         chosen = places.ticked(group.places, f"take-{group.id}")
         with st.container(horizontal=True, vertical_alignment="center"):

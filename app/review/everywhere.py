@@ -11,10 +11,10 @@ from pipeline.control import Show
 def part(show: Show) -> None:
     log.last(show)
     words, speakers = st.columns(2, gap="medium")
-    with words.container(border=True):
+    with words.container(border=True, height="stretch"):
         st.subheader("Find and replace", anchor=False)
         replace(show)
-    with speakers.container(border=True):
+    with speakers.container(border=True, height="stretch"):
         st.subheader("Rename or merge speakers", anchor=False)
         rename(show)
 

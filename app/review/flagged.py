@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app import desk, marks, shell
+from app import desk, marks, sheet, shell, ways
 from app.review import log
 from pipeline import control
 from pipeline.control import Show
@@ -53,6 +53,7 @@ def one(show: Show, key: str, reasons: Sequence[str]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(marks.plain(key), anchor=False)
             st.button("All that is flagged", icon=":material/arrow_back:", on_click=forget, type="tertiary")
+        seen(show, [key], key)
         st.markdown(marks.plain(", ".join(reasons)) if reasons else ":gray[Nothing is flagged in it.]")
         if url := control.task_links(show).get(key):
             st.link_button("Open in Label Studio", url, icon=":material/open_in_new:", width="content")
@@ -66,6 +67,7 @@ def forget() -> None:
 def listed(show: Show, why: str, keys: Sequence[str]) -> None:
     links, answered = control.task_links(show), desk.answered(show)
     page = st.pagination(-(-len(keys) // PAGE), key=f"flagged-{why}-page") if len(keys) > PAGE else 1
+    seen(show, keys[(page - 1) * PAGE : page * PAGE], why)
     boxes = {key: f"flag-{why}-{key}" for key in keys}
     with st.container(border=True, gap="xsmall"):
         for key in keys[(page - 1) * PAGE : page * PAGE]:
@@ -73,9 +75,18 @@ def listed(show: Show, why: str, keys: Sequence[str]) -> None:
             said = f"answered by {marks.plain(by)}" if by else "not answered yet"
             way = f" [:material/open_in_new:]({links[key]})" if key in links else ""
             st.checkbox(
-                f"{marks.plain(key)} :gray[{said}]{way}", key=boxes[key], persist_state="page", disabled=by is None
+                f"[{marks.plain(key)}]({ways.task(key)}) :gray[{said}]{way}",
+                key=boxes[key],
+                persist_state="page",
+                disabled=by is None,
             )
     back(show, [key for key in keys if st.session_state.get(boxes[key])], answered)
+
+
+def seen(show: Show, keys: Sequence[str], key: str) -> None:
+    """The clips of these tasks as stills, once each."""
+    found = dict.fromkeys(task.partition("#")[0] for task in keys)
+    sheet.clips(show, [(each.partition("/")[0], each.partition("/")[2], "") for each in found], f"stills-{key}")
 
 
 def back(show: Show, keys: Sequence[str], answered: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from app import components, desk, marks, shell
+from app import components, desk, marks, shell, ways
 from pipeline import control
 from pipeline.control import Show
 
@@ -29,9 +29,7 @@ def part(show: Show) -> None:
                     f"write-{offer.id}",
                     partial(written, show, offer.id),
                 )
-            named = [
-                f"[{marks.plain(key)}]({links[key]})" if key in links else marks.plain(key) for key in offer.places
-            ]
+            named = [f"[{marks.plain(key)}]({links.get(key) or ways.task(key)})" for key in offer.places]
             st.caption(f"Corrected in {', '.join(named[:6])}{' and others' if len(named) > 6 else ''}")
             components.drawing(marks.unified(offer.diff), key=f"diff-{offer.id}")
             for warning in offer.warnings:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app import marks
+from app import marks, ways
 from pipeline.desk import Place
 
 PAGE = 15  # places that are drawn at once
@@ -47,8 +47,9 @@ def _tick(places: Sequence[Place], key: str, on: bool) -> None:
 
 
 def label(place: Place, links: Mapping[str, str]) -> str:
-    """Where it is, and what changes there, as Markdown."""
-    where = f":gray[{marks.plain(place.episode)} {marks.clock(place.at_seconds)}]"
+    """Where it is (its moment in the panel, its task in Label Studio) and what changes there, as Markdown."""
+    at = f"{marks.plain(place.episode)} {marks.clock(place.at_seconds)}"
+    where = f":gray[[{at}]({ways.moment(place.episode, place.at_seconds)})]"
     url = links.get(f"{place.episode}/{place.clip}")
     way = f" [:material/open_in_new:]({url})" if url else ""
     return f"{where}  {told(place)}{way}"

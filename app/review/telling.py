@@ -128,5 +128,5 @@ def corrections(told: Quality) -> None:
         st.caption("People changed nothing.")
         return
     for each in told.corrections[:MOST_CORRECTIONS]:
-        asked = f"asked about {each.asked} times" if each.asked else "never asked about"
+        asked = f"asked about {marks.count(each.asked, 'time')}" if each.asked else "never asked about"
         st.markdown(f"**{each.count}×** {marks.changed(each.was, each.now)} :gray[{each.kind}, {asked}]")

@@ -4,7 +4,7 @@ from html import escape
 
 import streamlit as st
 
-from app import marks, media, shell
+from app import marks, media, shell, ways
 from app.runs import acting, charts, drawn, pictures, samples
 from pipeline import foretold, runs, runs_alike, runs_lights
 from pipeline.control import Show
@@ -131,7 +131,7 @@ def seen(show: Show, run: Run, job: Job, training: Training) -> None:
 def _clips(found: list[runs_alike.Teacher]) -> str:
     cells = []
     for each in found:
-        where = f"/episodes?episode={escape(each.sample.episode)}&amp;t={each.sample.window.start:.2f}"
+        where = escape(ways.moment(each.sample.episode, each.sample.window.start))
         cells.append(
             f'<figure><video src="{escape(media.url(each.sample.video))}" controls loop preload="metadata"></video>'
             f'<figcaption><a href="{where}" target="_blank"><b>{escape(each.sample.clip)}</b></a>'

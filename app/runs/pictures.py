@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 from urllib.parse import urlencode
 
-from app import shared
+from app import shared, ways
 from pipeline import runs_pace
 from pipeline.jobs import Job as Started
 from pipeline.places import LOCAL
@@ -50,8 +50,11 @@ def title(run: Run) -> str:
 def head(run: Run) -> str:
     """What a run is, since when, and by whom, in one line."""
     took = "for" if run.state == "running" else "took"
+    name, only = escape(title(run)), list(run.told.jobs.values())
+    if len(only) == 1:  # Of more, each stands below with a way to its own.
+        name = f'<a href="{escape(ways.result(only[0].step, only[0].unit))}" data-here>{name}</a>'
     return (
-        f'<div class="head"><h3>{escape(title(run))}</h3>{badge(shown_state(run))}<span class="muted">'
+        f'<div class="head"><h3>{name}</h3>{badge(shown_state(run))}<span class="muted">'
         f"{when(run.at)} by {escape(run.by or 'nobody known')}, {took} {shared.duration(run.seconds)}</span></div>"
     )
 
@@ -162,7 +165,8 @@ def _job(run: Run, job: Job) -> str:
     middle = bar(run, job) if job.total or job.training else ""
     words = job.words or (job.lines[-1][1] if job.lines and state in ("running", "died", "stopped") else "")
     return (
-        f"<span><b>{escape(job.step)}</b>{unit}{where}</span><span>{badge(state)}</span>"
+        f'<span><a href="{escape(ways.result(job.step, job.unit))}" data-here><b>{escape(job.step)}</b></a>'
+        f"{unit}{where}</span><span>{badge(state)}</span>"
         f'<span class="way">{middle}</span>'
         f'<span class="right muted">{took}</span>' + (f'<p class="words">{escape(words)}</p>' if words else "")
     )

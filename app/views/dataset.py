@@ -21,7 +21,7 @@ SPLITS = {"": "All", "train": "Trained on", "holdout": "Held out"}
 PAGE = 24
 WATCH_SECONDS = 5.0  # between two looks for a dataset that is not there yet
 KEY = "samples"
-MOST_LISTED = 200
+MOST = 36  # small stills at once, of those that were left out
 
 
 def page() -> None:
@@ -68,7 +68,7 @@ def content(show: Show) -> None:
     else:
         histograms(found.dataset.rows, names)
         browse(show, found, names)
-    left_out(found)
+    left_out(show, found)
 
 
 def appear(kind: Kind) -> None:
@@ -222,23 +222,24 @@ def stepping(rows: Sequence[Row], chosen: Row) -> None:
         )
 
 
-def left_out(of: Standing) -> None:
+def left_out(show: Show, of: Standing) -> None:
     """Why clips gave no sample, by reason; and what is to be known of those that did."""
     for title, accounts in (("Left out", of.dataset.left_out), ("To know of those kept", of.dataset.remarks)):
         if not accounts:
             continue
         st.subheader(f"{title}: {marks.count(len(accounts), 'clip')}", anchor=False)
         for reason, group in datasets.reasons(accounts):
-            with st.expander(f"**{len(group):,}** · {marks.plain(reason)}"):
-                _clips(group)
+            key = f"{title}-{reason}"
+            said = f"**{len(group):,}** · {marks.plain(reason)}"
+            with st.expander(said, key=key, on_change="rerun") as fold:  # Closed, it reads nothing.
+                if fold.open:
+                    _clips(show, group, key)
 
 
-def _clips(accounts: Sequence[Account]) -> None:
-    for account in accounts[:MOST_LISTED]:
-        address = f"/episodes?{urlencode({'episode': account.episode, 'clip': account.clip})}"
-        st.markdown(f"[{marks.plain(account.clip)}]({address}) :gray[{marks.plain(account.reason)}]")
-    if len(accounts) > MOST_LISTED:
-        st.caption(f"and {len(accounts) - MOST_LISTED:,} more; all are in `output.json` of the run's folder")
+def _clips(show: Show, accounts: Sequence[Account], key: str) -> None:
+    page_ = st.pagination(-(-len(accounts) // MOST), key=f"{key}-page") if len(accounts) > MOST else 1
+    shown = accounts[(page_ - 1) * MOST : page_ * MOST]
+    sheet.clips(show, [(each.episode, each.clip, each.reason) for each in shown], f"{key}-clips")
 
 
 def _stills(show: Show, rows: Sequence[Row]) -> dict[str, str]:

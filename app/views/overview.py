@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from app import advice, components, done_here, drawing, marks, remaining, shared, shell
+from app import advice, components, done_here, drawing, marks, remaining, shared, shell, ways
 from app.advice import Advice, Verb
 from app.shared import SHOW, STATES, Snapshot
 from pipeline import control, foretold
@@ -132,12 +132,14 @@ def results(now: Snapshot) -> None:
                         "State": f"{STATES[unit.state].mark} {unit.state}",
                         "Why": unit.why,
                         "Time": shared.duration(unit.seconds),
+                        "Address": ways.result(unit.step, unit.unit),
                         "Store path, from the show's folder": unit.store_path and unit.store_path.removeprefix(inside),
                     }
                     for unit in now.units
                 ]
             ),
             hide_index=True,
+            column_config={"Address": st.column_config.LinkColumn(display_text=":material/link:", width="small")},
         )
 
 
@@ -185,7 +187,7 @@ def details(unit: UnitStatus) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{shared.named(unit)}**", width="content")
             st.badge(unit.state, icon=state.icon, color=state.palette, width="content")
-            link = drawing.address(unit.step, unit.unit)
+            link = ways.result(unit.step, unit.unit)
             st.markdown(f"[:material/link:]({link})", help="The address of this result", width="content")
         st.markdown(unit.why or f"{state.meaning.capitalize()}.")
         if unit.store_path:

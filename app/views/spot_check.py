@@ -4,7 +4,7 @@ from html import escape
 
 import streamlit as st
 
-from app import components, marks, media, shared, shell
+from app import components, marks, media, shared, shell, ways
 from app.shared import STATES, Palette
 from pipeline import control, spot_check
 from pipeline.control import Show
@@ -56,7 +56,7 @@ def content(show: Show) -> None:
     if now.checked:
         cost(now)
         for each in now.checked:
-            clip(each)
+            clip(now, each)
 
 
 def follow() -> None:
@@ -114,7 +114,7 @@ def cost(now: SpotCheck) -> None:
         column.metric(name, value, help=hint or None)
 
 
-def clip(of: Checked) -> None:
+def clip(now: SpotCheck, of: Checked) -> None:
     """The clip, what is truly said in it, and its caption with the faults marked."""
     with st.container(border=True):
         left, right = st.columns([1, 2], gap="medium")
@@ -124,7 +124,8 @@ def clip(of: Checked) -> None:
             components.drawing(film, key=f"film-{of.clip}")
         with right:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{marks.plain(of.clip)}** :gray[{marks.clock(of.span.start)}]", width="content")
+                way = ways.clip(now.episode, of.clip)
+                st.markdown(f"[**{marks.plain(of.clip)}**]({way}) :gray[{marks.clock(of.span.start)}]", width="content")
                 colour: Palette = "orange" if of.faults or of.caption.score < DOUBTFUL else "green"
                 st.badge(f"score {of.caption.score:.2f}", color=colour, width="content")
             said = [f"{marks.plain(who or 'nobody known')}: {marks.plain(words)}" for who, words in of.said]

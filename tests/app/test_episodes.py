@@ -191,6 +191,7 @@ def test_the_lines_follow_the_player_and_what_is_found_opens_at_its_moment(brows
     current.get_by_text("Is that cone over there?").wait_for()
     assert page.locator(".clips .chosen").count() == 1
     page.get_by_text("0:08 – 0:12").wait_for()
+    page.locator(".sound .heard path").wait_for(state="attached", timeout=60_000)
     video = page.locator("video:visible")
     page.wait_for_function("e => e.readyState > 1", arg=video.element_handle())
     assert 0.5 < video.evaluate("e => e.currentTime") < 0.7

@@ -87,6 +87,7 @@ def test_a_sample_shows_the_true_words_the_caption_with_its_faults_and_what_the_
     said = words(app)
     assert "Reyes: Where is he?" in said
     assert "nobody known: Gone" in said
+    assert "(/episodes?episode=s01e01&clip=" in said
     assert ":orange-background[**The video shows**] Reyes" in said
     assert "**boilerplate opening**" in said
     assert "a run asks the model about them once more" in said
