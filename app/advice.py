@@ -33,20 +33,23 @@ class Advice:
         )
 
 
-def advice(units: Sequence[UnitStatus], desk: Desk, reviewed: Collection[str] = (), *, pulled: bool = False) -> Advice:
+def advice(
+    units: Sequence[UnitStatus], desk: Desk, reviewed: Collection[str] = (), *, pulled: bool = False, goes: bool = False
+) -> Advice:
     """The one next thing to do, by urgency: failures, what is running, what can run, what people must answer.
 
     `reviewed` are the steps that build on reviewers' answers: before any were `pulled` they have nothing to build on,
-    and what reviewers are shown is made alone.
+    and what reviewers are shown is made alone. While a run `goes` on, no other is offered.
     """
     begun = pulled or any(u.step in reviewed and u.state != "missing" for u in units)
     run: Verb = "run" if begun or not reviewed else "prepare"
     by_state = {name: [unit for unit in units if unit.state == name] for name in STATES}
     if failed := by_state["failed"]:
         headline = f"{named(failed[0])} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
-        return Advice(STATES["failed"], headline, failed[0].why, run)
-    if running := by_state["running"]:
-        headline = "Running: " + ", ".join(named(unit) for unit in running[:3])
+        return Advice(STATES["failed"], headline, failed[0].why, None if goes else run)
+    running = by_state["running"]
+    if running or goes:
+        headline = "Running: " + ", ".join(named(unit) for unit in running[:3]) if running else "A run goes on"
         rest = len(by_state["missing"]) + len(by_state["stale"])
         return Advice(STATES["running"], headline, f"{rest:,} more to go after that. This page follows along.")
     todo = [unit for unit in units if unit.state in {"stale", "missing"}]

@@ -27,14 +27,15 @@ _drawing = st.components.v2.component(
     html="<figure></figure>",
     css="""
     figure { margin: 0; color: var(--st-text-color); font-family: var(--st-font); }
-    a { color: inherit; }
+    a { color: inherit; text-decoration: none; }
+    .step a:hover, .left a:hover { text-decoration: underline; }
     .film { display: block; width: 100%; border-radius: 8px; background: #0c0d10; }
     .card:hover rect { stroke-width: 2.4; }
     .way { display: flex; justify-content: space-between; gap: 1em; padding: .55em .9em; margin-bottom: .4em;
-           border: 1px solid var(--st-border-color); border-radius: 8px; font-size: .95rem; text-decoration: none; }
+           border: 1px solid var(--st-border-color); border-radius: 8px; font-size: .95rem; }
     .way:hover, .way:focus-visible { border-color: var(--st-primary-color); color: var(--st-link-color);
                                      outline: none; }
-    .choose { display: block; text-align: center; font-size: .875rem; padding: .55em; text-decoration: none;
+    .choose { display: block; text-align: center; font-size: .875rem; padding: .55em;
               border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); }
     .choose:hover, .choose:focus-visible { border-color: var(--st-primary-color); color: var(--st-primary-color);
                                            outline: none; }
@@ -58,6 +59,7 @@ _drawing = st.components.v2.component(
     .step .why { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
     .step .time { text-align: right; white-space: nowrap; }
     .step .time small { display: block; }
+    .left { max-width: 1180px; }
     .left .one { display: grid; grid-template-columns: 17em 1fr 13em; gap: 1em; align-items: center; font-size: .87rem;
                  padding: .3em 0; }
     .left small { display: block; opacity: .65; font-size: .78rem; }

@@ -7,16 +7,18 @@ to `dailies`.
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from app import beside
-from pipeline import control, dag
+from pipeline import control, dag, runs
 from pipeline.control import Desk, Forecast, Link, UnitStatus
 
 Named = Literal["failed", "running", "stale", "missing", "fresh", "review"]
 Palette = Literal["red", "blue", "orange", "gray", "green", "violet"]
 
+NEAR = 4  # of the newest runs, those that are looked at: more do not go on beside each other
 SHOW = "show"
 """The unit of what is made once for the whole show."""
 
@@ -107,6 +109,8 @@ class Snapshot:
     left: Forecast
     pulled: bool
     """Whether reviewers' answers were ever fetched."""
+    goes: str
+    """The newest run that goes on, by its id; empty where none does. Between two of its jobs no unit is running."""
 
     @property
     def episodes(self) -> tuple[str, ...]:
@@ -147,6 +151,9 @@ def look(folder: Path) -> Snapshot:
         desk=beside.desk(show),
         left=left,
         pulled=show.latest_snapshot() is not None,
+        goes=next(
+            (each.id for each in map(partial(runs.read, show), runs.ids(show)[:NEAR]) if each.state == "running"), ""
+        ),
     )
 
 

@@ -269,7 +269,7 @@ def _pieces(of: Dataset) -> Iterator[Finding]:
             "note",
             "1 sample is the only one of its shape"
             if len(stems) == 1
-            else f"{len(stems)} samples are the only ones of their shape",
+            else f"{len(stems):,} samples are the only ones of their shape",
             remedy,
             stems,
         )
@@ -280,7 +280,7 @@ def _stems(rows: Iterable[Row]) -> tuple[str, ...]:
 
 
 def _samples(stems: Sequence[str]) -> str:
-    return "1 sample" if len(stems) == 1 else f"{len(stems)} samples"
+    return "1 sample" if len(stems) == 1 else f"{len(stems):,} samples"
 
 
 def reasons(accounts: Iterable[Account]) -> list[tuple[str, list[Account]]]:

@@ -53,7 +53,7 @@ def by_name(found: Mapping[str, Mapping[str, int]], most: int = 12) -> list[Bar]
     rest = bars[most:]
     if not rest:
         return bars
-    return [*bars[:most], Bar(f"{len(rest)} more", sum(b.train for b in rest), sum(b.held for b in rest))]
+    return [*bars[:most], Bar(f"{len(rest):,} more", sum(b.train for b in rest), sum(b.held for b in rest))]
 
 
 def upright(title: str, bars: Sequence[Bar]) -> str:
@@ -73,13 +73,13 @@ def upright(title: str, bars: Sequence[Bar]) -> str:
             y -= tall
             if count:
                 parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{tall:.1f}" fill="{colour}"/>')
-        hint = escape(f"{bar.label}: {bar.train} to train on, {bar.held} held out")
+        hint = escape(f"{bar.label}: {bar.train:,} to train on, {bar.held:,} held out")
         parts.append(
             f'<rect x="{number * step:.1f}" y="{_TOP}" width="{step:.1f}" height="{_HEIGHT}" fill="transparent">'
             f"<title>{hint}</title></rect>"
         )
         if number == tallest:
-            parts.append(_text(x + width / 2, y - 4, f"{bar.train + bar.held}"))
+            parts.append(_text(x + width / 2, y - 4, f"{bar.train + bar.held:,}"))
         if number in named and not (number != tallest and abs(number - tallest) * step < 56):
             parts.append(_text(x + width / 2, _TOP + _HEIGHT + 14, bar.label))
     base = f'<path d="M0 {_TOP + _HEIGHT + 0.5}H{_WIDTH}" stroke="currentColor" stroke-opacity=".25"/>'
@@ -102,7 +102,7 @@ def lying(title: str, bars: Sequence[Bar]) -> str:
             if count:
                 parts.append(f'<rect x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="13" rx="2" fill="{colour}"/>')
             x += length
-        parts.append(_text(x + 6, y + 14, f"{bar.train + bar.held}", "start"))
+        parts.append(_text(x + 6, y + 14, f"{bar.train + bar.held:,}", "start"))
     return _svg(title, bars, _WIDTH, len(bars) * _ROW, "".join(parts))
 
 
@@ -112,7 +112,7 @@ def _text(x: float, y: float, words_: str, anchor: str = "middle", hint: str = "
 
 
 def _svg(title: str, bars: Sequence[Bar], width: float, height: float, inside: str) -> str:
-    said = "; ".join(f"{bar.label}: {bar.train + bar.held}" for bar in bars)
+    said = "; ".join(f"{bar.label}: {bar.train + bar.held:,}" for bar in bars)
     return (
         f'<figcaption style="font-size:.87rem;opacity:.75;margin-bottom:.5em">{escape(title)}</figcaption>'
         f'<svg viewBox="0 0 {width} {height}" style="width:100%;max-width:{width * 1.25:.0f}px;height:auto" role="img" '

@@ -36,10 +36,14 @@ def table(told: Quality) -> None:
         for person in told.people
     ]
     seconds = st.column_config.NumberColumn(format="%.0f s", help="Median seconds an answer")
+    whole = st.column_config.NumberColumn(format="localized")
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         column_config={
+            "Transcripts": whole,
+            "Captions": whole,
+            "Skipped": whole,
             "A transcript": seconds,
             "A caption": seconds,
             "Agreement": st.column_config.TextColumn(
@@ -51,7 +55,7 @@ def table(told: Quality) -> None:
 
 
 def share(of: Share) -> str:
-    return "–" if of.share is None else f"{100 * of.share:.0f} % of {of.of}"
+    return "–" if of.share is None else f"{100 * of.share:.0f} % of {of.of:,}"
 
 
 def add(show: Show) -> None:

@@ -54,7 +54,7 @@ def errors_left(of: Estimate) -> None:
 
 
 def estimates(of: Estimate) -> Iterator[tuple[str, str, str]]:
-    yield "Errors found", str(of.found), f"in {marks.count(of.reviewed, 'reviewed clip')}"
+    yield "Errors found", f"{of.found:,}", f"in {marks.count(of.reviewed, 'reviewed clip')}"
     yield "Left in reviewed clips", ranged(of.left_in_reviewed), "What reviewers overlooked; 90 % range"
     yield "In clips to come", ranged(of.in_unreviewed), f"in {marks.count(of.unreviewed, 'clip')}; 90 % range"
     yield f"Found by {of.more} more", ranged(of.found_by_more), "What the next clips would show; 90 % range"
@@ -62,7 +62,7 @@ def estimates(of: Estimate) -> Iterator[tuple[str, str, str]]:
 
 
 def ranged(of: Range | None) -> str:
-    return "–" if of is None else f"{of.likely:.0f}  ({of.low:.0f}–{of.high:.0f})"
+    return "–" if of is None else f"{of.likely:,.0f}  ({of.low:,.0f}–{of.high:,.0f})"
 
 
 def versions(told: Quality) -> None:
@@ -90,7 +90,9 @@ def versions(told: Quality) -> None:
     ]
     for rows, none in ((heard, "No transcript was judged yet."), (captioned, "No caption was judged yet.")):
         if rows:
-            st.dataframe(pd.DataFrame(rows), hide_index=True)
+            whole = st.column_config.NumberColumn(format="localized")
+            columns = {"Clips": whole, "Names invented": whole}
+            st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
         else:
             st.caption(none)
 

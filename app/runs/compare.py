@@ -106,5 +106,7 @@ def differences(settings: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))[:80] or "none"
     text = value if isinstance(value, str) else repr(value)
     return f"{text[:10]}…" if len(text) == 64 else text[:80]

@@ -110,10 +110,12 @@ def when(at: datetime) -> str:
 
 
 def ago(moment: float) -> str:
-    """`just now`, `40 s ago`, `3 min ago`."""
+    """`just now`, `40 s ago`, `3 min ago`, `28 days ago`."""
     seconds = max(0.0, time.time() - moment)
     if seconds < 2:
         return "just now"
+    if seconds >= 2 * 86_400:
+        return f"{seconds / 86_400:,.0f} days ago"
     return f"{shared.duration(round(seconds) if seconds < 60 else 60 * round(seconds / 60))} ago"
 
 

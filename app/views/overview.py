@@ -43,7 +43,7 @@ def content() -> None:
         return
     shell.heading(now.name, f"{marks.count(len(now.episodes), 'episode')} in `{now.folder}`")
     shell.tell()
-    next_step(now, advice.advice(now.units, now.desk, now.reviewed, pulled=now.pulled))
+    next_step(now, advice.advice(now.units, now.desk, now.reviewed, pulled=now.pulled, goes=bool(now.goes)))
     pipeline(now)
     time_left(now)
     review(now)
@@ -65,6 +65,9 @@ def next_step(now: Snapshot, what: Advice) -> None:
             st.link_button(
                 "Open in Label Studio", what.link.url, icon=":material/rate_review:", type="primary", width="content"
             )
+        if now.goes:
+            way = f'<a class="choose" href="/runs?run={now.goes}" data-here>Progress and log</a>'
+            components.drawing(way, key="goes")
         if what.verb is not None:
             st.code(what.command, language=None, width="content")
             label, icon = VERBS[what.verb]

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import components, marks, media, shared, shell, ways
 from app.shared import STATES, Palette
-from pipeline import control, spot_check
+from pipeline import control, spot_check, timelines
 from pipeline.control import Show
 from pipeline.spot_check import Checked, SpotCheck
 
@@ -55,8 +55,10 @@ def content(show: Show) -> None:
     situation(now)
     if now.checked:
         cost(now)
+        found = timelines.timelines(show, [now.episode])
+        stills = {each.id: media.url(each.still) for shown in found for each in shown.clips if each.still}
         for each in now.checked:
-            clip(now, each)
+            clip(now, each, stills.get(each.clip, ""))
 
 
 def follow() -> None:
@@ -114,13 +116,16 @@ def cost(now: SpotCheck) -> None:
         column.metric(name, value, help=hint or None)
 
 
-def clip(now: SpotCheck, of: Checked) -> None:
+def clip(now: SpotCheck, of: Checked, still: str) -> None:
     """The clip, what is truly said in it, and its caption with the faults marked."""
     with st.container(border=True):
         left, right = st.columns([1, 2], gap="medium")
         with left:
             # Streamlit's own player would load the whole film into the panel's memory.
-            film = f'<video class="film" controls preload="metadata" src="{escape(media.url(of.video))}"></video>'
+            film = (
+                f'<video class="film" controls preload="metadata" poster="{escape(still)}" '
+                f'src="{escape(media.url(of.video))}"></video>'
+            )
             components.drawing(film, key=f"film-{of.clip}")
         with right:
             with st.container(horizontal=True, vertical_alignment="center"):

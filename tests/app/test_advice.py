@@ -33,6 +33,8 @@ def test_what_runs_is_left_alone():
     told = advice([unit("a", "e1", "running"), unit("b", "e1", "missing", "waits for a")], NEVER)
     assert told.headline == "Running: a of e1"
     assert told.command == ""
+    told = advice([unit("a", "e1", "stale"), unit("b", "e1", "missing", "waits for a")], NEVER, goes=True)
+    assert (told.headline, told.command) == ("A run goes on", ""), "between two of its jobs"
 
 
 def test_what_is_to_be_made_starts_with_its_root_cause():

@@ -1,10 +1,12 @@
 """The overview page, run as Streamlit runs it, on real shows in every condition."""
 
+import time
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from benchmarks.trained import Trained
 from pipeline import dag
 
 ROOT = Path(__file__).parents[2]
@@ -71,3 +73,12 @@ def test_a_broken_show_file_is_shown_with_its_line_and_heals(page, spies_copy):
     app.run()
     assert not app.error
     assert app.title[0].value == "spies"
+
+
+def test_a_run_that_goes_on_is_to_be_followed_and_no_other_is_offered(page, season, drawn):
+    made = season(episodes=1, clips=2)
+    run = "20261101T100000-aaaaaa"
+    Trained(made.show).training(run, began=time.time(), steps=90, upto=20, every=10, ended=False, step_seconds=0.2)
+    app = page(made.folder)
+    assert f'href="/runs?run={run}"' in drawn(app)
+    assert not [each for each in app.button if each.label == "Run"]
