@@ -103,7 +103,8 @@ def pace(of: Progress | None, left: int) -> str:
     if of.median_seconds is None or of.minutes_left is None:
         return f"{left:,} left; too few answers were timed to tell the pace."
     each = of.minutes_left / of.left if of.left else 0
-    return f"{shared.duration(of.median_seconds)} a task · about {shared.duration(round(left * each) * 60)} left"
+    minutes = max(1, round(left * each))
+    return f"{shared.duration(of.median_seconds)} a task · about {shared.duration(minutes * 60)} left"
 
 
 def unsent(found: Mapping[str, int] | None) -> None:
