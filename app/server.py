@@ -5,7 +5,7 @@ import sys
 import streamlit as st
 from starlette.middleware import Middleware
 
-from app import access, downloads, media, shared, sign_in, sound
+from app import access, downloads, media, shared, sign_in, sound, warm
 from pipeline.access import check_open, oidc
 
 _folder = shared.show_folder()
@@ -17,6 +17,7 @@ try:
 except ValueError as error:
     sys.exit(f"Dailies: {error}")
 
+warm.begin(_folder)
 app = st.App(
     "main.py",
     secrets=_secrets,

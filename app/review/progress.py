@@ -22,7 +22,7 @@ def part(show: Show, told: Quality) -> None:
     with waiting_column:
         waiting(show, told)
     with drafts_column:
-        unsent(beside.drafts(show) if now.state == "ready" else None)
+        unsent(beside.drafts(show) if now.state == "ready" else None, is_asked=now.state == "ready")
     with done_column:
         done(show, jobs)
 
@@ -107,8 +107,11 @@ def pace(of: Progress | None, left: int) -> str:
     return f"{shared.duration(of.median_seconds)} a task · about {shared.duration(minutes * 60)} left"
 
 
-def unsent(found: Mapping[str, int] | None) -> None:
+def unsent(found: Mapping[str, int] | None, *, is_asked: bool) -> None:
     st.markdown("**Begun and not sent**")
+    if found is None and is_asked:
+        st.caption("Label Studio is being asked.")
+        return
     if found is None:
         st.caption("Label Studio tells whose drafts are open once it runs and has tasks.")
         return

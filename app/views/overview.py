@@ -104,7 +104,7 @@ def review(now: Snapshot) -> None:
     if not now.links:
         st.caption(_NO_REVIEW[now.desk.state])
         return
-    for column, link in zip(st.columns(max(len(now.links), 3)), now.links, strict=False):
+    for column, link in zip(st.columns(max(len(now.links), 2)), now.links, strict=False):
         with column.container(border=True):
             st.progress(
                 link.done / link.total if link.total else 0.0,
@@ -134,6 +134,7 @@ def results(now: Snapshot) -> None:
                         "Unit": unit.unit,
                         "State": f"{STATES[unit.state].mark} {unit.state}",
                         "Why": unit.why,
+                        "Device": DEVICES[unit.device],
                         "Time": shared.duration(unit.seconds),
                         "Address": ways.result(unit.step, unit.unit),
                         "Store path, from the show's folder": unit.store_path and unit.store_path.removeprefix(inside),

@@ -10,7 +10,7 @@ from pipeline import control, spot_check, timelines
 from pipeline.control import Show
 from pipeline.spot_check import Checked, SpotCheck
 
-FOLLOW_SECONDS = 2.0  # between two looks while it runs
+FOLLOW_SECONDS = 3.0  # between two looks
 FIRST = 3
 DOUBTFUL = 0.5  # a caption that scores less is shown so
 TELLING_SECONDS = 0.1  # less than this tells no pace
@@ -21,6 +21,15 @@ def page() -> None:
     if show is None:
         return
     shell.heading("Spot check", marks.plain(show.file.name))
+    # All of it, so that nothing has to be drawn anew from outside when a check begins or ends.
+    st.fragment(follow, run_every=FOLLOW_SECONDS)()
+
+
+def follow() -> None:
+    """Everything on the page; runs again by itself."""
+    show = shell.show()
+    if show is None:
+        return
     shell.tell()
     try:
         content(show)
@@ -49,7 +58,7 @@ def content(show: Show) -> None:
                 hint="All steps that are not up to date. These captions are taken as they are.",
             )  # fmt: skip
     if busy:
-        st.fragment(follow, run_every=FOLLOW_SECONDS)()
+        doing(show)
     elif spot_check.VERB in jobs and jobs[spot_check.VERB].state != "done":
         shell.job(show, jobs[spot_check.VERB])
     situation(now)
@@ -61,13 +70,8 @@ def content(show: Show) -> None:
             clip(now, each, stills.get(each.clip, ""))
 
 
-def follow() -> None:
-    """What the check is at; runs again by itself, and the page with it at the end."""
-    show = shell.show()
-    if show is None:
-        return
-    if not shell.runs(control.latest_jobs(show), spot_check.VERB):
-        st.rerun()
+def doing(show: Show) -> None:
+    """What the check is at."""
     state = STATES["running"]
     with st.container(border=True, gap="small"):
         for each in spot_check.doing(show) or [spot_check.Doing("begins", "")]:
