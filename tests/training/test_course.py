@@ -299,8 +299,9 @@ def test_two_processes_learn_what_one_does_with_accumulation(make, kind, tmp_pat
     work, two = tiny.workspace(tmp_path / "two"), tiny.shortened(asked, gpus=2)
     with together(2, partial(kind.follow, two)) as world:
         both = kind.train(two, world, tiny.hands(work, two, kind=name))
+    # A hundredth of one step at this learning rate: AdamW makes steps of gradients that are rounding alone.
     for part, found in state(tmp_path, one.best)["parameters"].items():
-        assert torch.allclose(state(tmp_path / "two", both.best)["parameters"][part], found, atol=1e-5), part
+        assert torch.allclose(state(tmp_path / "two", both.best)["parameters"][part], found, atol=1e-4), part
     assert [each.loss for each in both.holdout] == pytest.approx([each.loss for each in one.holdout], rel=1e-4)
     assert both.usage == one.usage
     losses = [[json.loads(line)["loss"] for line in each.log] for each in (one, both)]
