@@ -198,3 +198,16 @@ def test_words_of_captions_fall_into_at_most_a_dozen_bars(packaged):
     many = [rows[0].model_copy(update={"words": n}) for n in range(0, 600, 7)]
     assert len(pictures.words(many)) <= 12
     assert sum(bar.train for bar in pictures.words(many)) == len(many)
+
+
+def test_a_clip_that_is_left_out_is_seen_and_opens_where_it_is(browser, serve, packaged):
+    page = browser.new_page(viewport={"width": 1366, "height": 768})
+    page.set_default_timeout(60_000)
+    page.goto(f"{serve(packaged.folder)}/dataset?who=anna")
+    page.get_by_text("too short").first.click()
+    page.locator(".sheet.small a").click()
+    page.wait_for_url("**/episodes?*clip=s01e01_0020000*")
+    page.get_by_text("0:20 – 0:24").wait_for()
+    page.go_back()
+    page.get_by_text("Trained on").first.wait_for()
+    page.close()
