@@ -76,7 +76,7 @@ def sheet(hits: Sequence[dict[str, Any]], key: str, on_opened: Callable[[], None
     _sheet(data={"hits": list(hits), "small": False}, key=key, on_opened_change=on_opened)
 
 
-def clips(show: Show, listed: Sequence[tuple[str, str, str]], key: str) -> None:
+def clips(show: Show, listed: Sequence[tuple[str, str, str]], key: str, chosen: str = "") -> None:
     """Clips as a sheet of small stills; each is (episode, clip, what is said of it), and opens on the Episodes page."""
     shown = {
         clip.id: clip for each in timelines.timelines(show, sorted({e for e, *_ in listed})) for clip in each.clips
@@ -91,6 +91,7 @@ def clips(show: Show, listed: Sequence[tuple[str, str, str]], key: str) -> None:
                 "where": f"{episode} {marks.clock(clip.span.start)}" if clip else clip_id,
                 "lead": "",
                 "text": said,
+                "chosen": clip_id == chosen,
             }
         )
     _sheet(data={"hits": hits, "small": True}, key=key, on_opened_change=lambda: None)

@@ -1,16 +1,18 @@
 """Episodes: watch one with its lines, doubts and decisions, or find clips in all of them."""
 
 import math
+import time
 
 import streamlit as st
 
-from app import marks, shell
+from app import marks, sheet, shell
 from app.episodes import clip, finding, player
 from pipeline import control, search, timelines
 from pipeline.control import Show
-from pipeline.timelines import Timeline
+from pipeline.timelines import Outcome, Timeline
 
 WATCH, SEARCH = "Watch", "Search"
+SHEET = 32  # stills of an episode at once
 
 
 def page() -> None:
@@ -84,14 +86,31 @@ def watch(show: Show, timeline: Timeline, names: dict[str, str]) -> None:
         player.player(shown, chosen)
         if st.session_state.pop("link-asked", False):
             st.toast("The address of this page is the link to this moment.", icon=":material/link:")
+    here = timeline.clip_at(at)
     with right, st.container(height=700, border=False):
-        if here := timeline.clip_at(at):
+        if here:
             clip.part(show, timeline.episode, here, outcome, names)
+    every_clip(show, timeline, outcome, here.id if here else "")
+
+
+def every_clip(show: Show, timeline: Timeline, outcome: Outcome, chosen_id: str) -> None:
+    """The episode at one look; a still leads to its clip."""
+    clips = timeline.clips
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{marks.count(len(clips), 'clip')}**", width="content")
+        page_ = st.pagination(-(-len(clips) // SHEET), key="episode-sheet") if len(clips) > SHEET else 1
+    shown = clips[(page_ - 1) * SHEET : page_ * SHEET]
+    said = [(timeline.episode, each.id, player.WORDS[player.state(each, outcome)]) for each in shown]
+    sheet.clips(show, said, "episode-clips", chosen_id)
 
 
 def moment(timeline: Timeline) -> float:
     """The second that the address asks for, within the episode; the start where it says nothing that can be read."""
-    if named := next((each for each in timeline.clips if each.id == st.query_params.get("clip")), None):
+    named = next((each for each in timeline.clips if each.id == st.query_params.get("clip")), None)
+    before, st.session_state["clip-asked"] = st.session_state.get("clip-asked"), named.id if named else None
+    if named:
+        if before != named.id:  # Another address: the player goes there, once.
+            st.session_state["sought"] = f"{named.id} {time.monotonic_ns()}"
         return named.span.start
     try:
         asked = float(st.query_params.get("t", "0"))

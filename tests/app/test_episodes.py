@@ -184,6 +184,7 @@ def test_the_lines_follow_the_player_and_what_is_found_opens_at_its_moment(brows
     made = season(film=film)
     url = serve(made.folder)
     page = browser.new_page(viewport={"width": 1366, "height": 768})
+    page.set_default_timeout(60_000)  # other programs may keep the machine busy
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{url}/episodes?episode=s01e02&t=8.6")
@@ -205,6 +206,9 @@ def test_the_lines_follow_the_player_and_what_is_found_opens_at_its_moment(brows
     page.get_by_text("0:12 – 0:16").wait_for()
     page.keyboard.press("ArrowLeft")
     current.get_by_text("Is that cone over there?").wait_for()
+    page.locator(".sheet.small a[href$='clip=s01e02_0004000']").click()  # A still of the episode leads to its clip.
+    page.get_by_text("0:04 – 0:08").wait_for()
+    page.locator(".clock", has_text="0:04 /").wait_for()
     page.get_by_text("Search", exact=True).click()
     page.get_by_role("textbox", name="Words").fill("rain left")
     page.keyboard.press("Enter")
