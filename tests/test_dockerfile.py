@@ -2,8 +2,11 @@
 without."""
 
 import json
+import os
 import re
+import shlex
 import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -82,6 +85,23 @@ def test_each_target_starts_its_own():
     assert all(len(instructions("HEALTHCHECK", target)) == 1 for target in ("panel", "worker"))
     port = HostTable().address.rpartition(":")[2]
     assert f"--dashboard-port={port}" in instructions("CMD", "worker")[-1]
+
+
+def test_a_worker_without_a_token_does_not_start(tmp_path):
+    given = dict(word.split("=", 1) for each in instructions("ENV", "worker") for word in shlex.split(each))
+    command = json.loads(instructions("CMD", "worker")[-1])
+    done = subprocess.run(
+        (sys.executable, "-m", "ray.scripts.scripts", *command),
+        env={
+            **{name: value for name, value in given.items() if name.startswith("RAY_")},
+            "RAY_AUTH_TOKEN": "",  # As compose.yaml has it where .env names none.
+            "HOME": str(tmp_path),
+            "PATH": os.environ["PATH"],
+        },
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no authentication token was found" in done.stderr
 
 
 def test_its_settings_have_the_names_that_settings_read():

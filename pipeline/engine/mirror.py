@@ -13,7 +13,6 @@ Objects are named by content, so a push sends only what is missing, a broken tra
 cannot disagree. What a run's files are is known at once; their bytes are fetched when somebody opens them.
 """
 
-import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +25,10 @@ from pydantic import ValidationError
 
 from pipeline.engine import fingerprint, upkeep
 from pipeline.engine.fingerprint import Digest
+from pipeline.engine.mirror_known import DOUBT, FOLDERS, GENERATION, Known, listed, name_of, remembered
 from pipeline.engine.records import Record
 from pipeline.engine.store import Run, Store
-from pipeline.engine.transport import ASIDE, PARALLEL, RESUMED_BYTES, MirrorError, Transport, transport
-
-GENERATION = "state/generation"
-DOUBT = "state/doubt-"
-OBJECTS = [f"objects/{number:02x}" for number in range(256)]
-_FOLDERS = ["", ASIDE, "state", "runs", "objects", *OBJECTS]
+from pipeline.engine.transport import PARALLEL, RESUMED_BYTES, MirrorError, Transport, transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +98,8 @@ class Mirror:
                 told += self._tell_of(untold)
                 known.runs |= {run.name for run in untold}
             if (now := self._generation()) != known.generation:  # Somebody deleted meanwhile: maybe what we counted on.
-                known = self._list(now)
-        self._remember(known)
+                known = listed(self.transport, self.store, now)
+        self.store.replace(self._memory(), known.text().encode())
         return Moved(len(sent), sum(here[digest] for digest in sent), len(here) - len(sent), told)
 
     def _send(self, sizes: Mapping[Digest, int], tell: Callable[[int], None]) -> None:
@@ -230,39 +225,16 @@ class Mirror:
     def _generation(self) -> str:
         if found := self.read(GENERATION):
             return found
-        self.transport.prepare(_FOLDERS)
+        self.transport.prepare(FOLDERS)
         self.write(GENERATION, first := uuid.uuid4().hex)
         return first
 
-    def _known(self, generation: str) -> "_Known":
+    def _known(self, generation: str) -> Known:
         """What the mirror has: as it was left, where nothing was deleted since, else as it lists it."""
-        try:
-            known = _Known(**json.loads(self._memory().read_text()))
-        except FileNotFoundError:
-            return self._list(generation)
-        return known if known.generation == generation else self._list(generation)
-
-    def _list(self, generation: str) -> "_Known":
-        there = self.transport.sizes(["state", "runs", *OBJECTS])
-        doubted = {Digest(name.removeprefix(DOUBT)) for name in there if name.startswith(DOUBT)}
-        sizes = {digest_of(name): size for name, size in there.items() if name.startswith("objects/")}
-        objects = {digest for digest, size in sizes.items() if digest not in doubted and self._fits(digest, size)}
-        runs = {name[len("runs/") : -len(".json")] for name in there if name.startswith("runs/")}
-        return _Known(generation, objects, runs, doubted)
-
-    def _fits(self, digest: Digest, size: int) -> bool:
-        """Whether an object in the mirror is as long as ours."""
-        path = self.store.object_path(digest)
-        return not path.exists() or path.stat().st_size == size
-
-    def _remember(self, known: "_Known") -> None:
-        content = {
-            "generation": known.generation,
-            "objects": sorted(known.objects),
-            "runs": sorted(known.runs),
-            "doubted": sorted(known.doubted),
-        }
-        self.store.replace(self._memory(), json.dumps(content).encode())
+        known = remembered(self._memory())
+        if known is not None and known.generation == generation:
+            return known
+        return listed(self.transport, self.store, generation)
 
     def _memory(self) -> Path:
         return self.store.root / "mirrors" / self.id()
@@ -292,23 +264,3 @@ class Fetcher:
 
     def __call__(self, digests: Sequence[Digest]) -> Moved:
         return Mirror(self.store, self.url, self.ssh_config).fetch(digests)
-
-
-@dataclass(slots=True)
-class _Known:
-    generation: str
-    objects: set[Digest]
-    runs: set[str]
-    doubted: set[Digest] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.objects, self.runs, self.doubted = set(self.objects), set(self.runs), set(self.doubted)
-
-
-def name_of(digest: Digest) -> str:
-    """Where in the mirror an object lies."""
-    return f"objects/{digest[:2]}/{digest[2:]}"
-
-
-def digest_of(name: str) -> Digest:
-    return Digest("".join(name.split("/")[-2:]))

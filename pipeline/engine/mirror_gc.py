@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Iterable
 
 from pipeline.engine.fingerprint import Digest
-from pipeline.engine.mirror import DOUBT, GENERATION, OBJECTS, Mirror, Moved, digest_of, name_of
+from pipeline.engine.mirror import Mirror, Moved
+from pipeline.engine.mirror_known import DOUBT, GENERATION, OBJECTS, digest_of, name_of
 from pipeline.engine.transport import ASIDE
 
 UNREACHED = "state/unreached.json"

@@ -10,8 +10,6 @@ locks/, tmp/                                     work in hand; swept when its pr
 """
 
 import errno
-import fcntl
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,16 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import portalocker
 from pydantic import ValidationError
 
-from pipeline.engine import fingerprint
+from pipeline.engine import disk, fingerprint
+from pipeline.engine.disk import Disk
 from pipeline.engine.fingerprint import Digest
 from pipeline.engine.records import File, Record, files_of
 
 R = TypeVar("R", bound=Record)
-
-_FICLONE = 0x40049409  # linux/fs.h
 
 
 class Run(Record):
@@ -50,9 +46,9 @@ class Run(Record):
     adopted: dict[str, str] | None = None
 
 
-class Store:
+class Store(Disk):
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+        super().__init__(root)
         self.fetch: Callable[[Sequence[Digest]], object] | None = None
         """What brings objects from a mirror, where there is one."""
 
@@ -73,11 +69,11 @@ class Store:
         size = source.stat().st_size
         target = self.object_path(digest)
         if not target.exists():
-            with self._aside(target) as temporary:
+            with self.aside(target) as temporary:
                 if move:
                     shutil.move(source, temporary)
                 else:
-                    _copy(source, temporary)
+                    disk.copy(source, temporary)
                 temporary.chmod(0o444)
         elif move:
             source.unlink()
@@ -134,17 +130,6 @@ class Store:
     def object_path(self, digest: Digest) -> Path:
         return self.root / "objects" / digest[:2] / digest[2:]
 
-    def publish(self, target: Path, content: bytes) -> None:
-        """Write a whole small file or none; the first content wins."""
-        if not target.exists():
-            with self._aside(target) as temporary:
-                temporary.write_bytes(content)
-
-    def replace(self, target: Path, content: bytes) -> None:
-        """Write a small file that may change (a head, a failure): readers see the old content or the new."""
-        with self._aside(target, overwrite=True) as temporary:
-            temporary.write_bytes(content)
-
     # Runs
 
     def run_path(self, name: str) -> Path:
@@ -182,7 +167,7 @@ class Store:
             link, path = folder / file.name, self.path_of(file)
             if not link.exists():
                 link.parent.mkdir(parents=True, exist_ok=True)
-                _link(path, link)
+                disk.link(path, link)
             elif not link.samefile(path) and fingerprint.of_file(link) != file.digest:
                 raise ValueError(f"{run.step} made two different files called {file.name}")
 
@@ -192,7 +177,7 @@ class Store:
             directory = aside / run.name
             (directory / "files").mkdir(parents=True)
             self._link_files(run, files, directory / "files")
-            _link(self.object_path(run.output), directory / "output.json")
+            disk.link(self.object_path(run.output), directory / "output.json")
             (directory / "run.json").write_text(run.model_dump_json(indent=1))
             target.parent.mkdir(parents=True, exist_ok=True)
             standing = self.find_run(run.name)
@@ -223,64 +208,6 @@ class Store:
     def failure_path(self, step: str, unit: str) -> Path:
         return self.root / "failures" / step / f"{unit}.json"
 
-    # Work in hand
-
-    @contextmanager
-    def lock(self, name: str, *, wait: bool = True, shared: bool = False) -> Iterator[None]:
-        """Hold `name` among all processes, alone or with others that share it; a dead holder's lock is free.
-
-        Raises portalocker.AlreadyLocked where somebody has it and `wait` is false.
-        """
-        path = self.root / "locks" / f"{name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        flags = portalocker.LockFlags.SHARED if shared else portalocker.LockFlags.EXCLUSIVE
-        if not wait:
-            flags |= portalocker.LockFlags.NON_BLOCKING
-        with path.open("a") as stream:
-            portalocker.lock(stream, flags)
-            yield
-
-    def is_locked(self, name: str) -> bool:
-        if not (self.root / "locks" / f"{name}.lock").exists():
-            return False
-        try:
-            with self.lock(name, wait=False):
-                return False
-        except portalocker.AlreadyLocked:
-            return True
-
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A folder on the store's own disk for the length of a `with`; `sweep` removes what a crash left."""
-        name = uuid.uuid4().hex
-        path = self.root / "tmp" / name
-        with self.lock(f"tmp-{name}"):
-            path.mkdir(parents=True)
-            try:
-                yield path
-            finally:
-                _remove(path)
-                (self.root / "locks" / f"tmp-{name}.lock").unlink(missing_ok=True)
-
-    def sweep(self) -> int:
-        """Remove scratch folders whose process is gone; the number of folders."""
-        gone = 0
-        for path in (self.root / "tmp").glob("*"):
-            if not self.is_locked(f"tmp-{path.name}"):
-                _remove(path)
-                (self.root / "locks" / f"tmp-{path.name}.lock").unlink(missing_ok=True)
-                gone += 1
-        return gone
-
-    @contextmanager
-    def _aside(self, target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with self.scratch() as scratch:
-            temporary = scratch / target.name[:100]
-            yield temporary
-            if overwrite or not target.exists():
-                temporary.replace(target)
-
 
 @contextmanager
 def _first_wins() -> Iterator[None]:
@@ -290,25 +217,3 @@ def _first_wins() -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-            raise
-        _copy(source, target)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy bytes, sharing the blocks where the file system can (btrfs, XFS)."""
-    with source.open("rb") as reader, target.open("wb") as writer:
-        try:
-            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-        except OSError:  # Another file system, or one that cannot share.
-            shutil.copyfileobj(reader, writer, 1 << 20)
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)

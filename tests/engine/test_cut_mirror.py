@@ -11,7 +11,8 @@ import pytest
 from benchmarks.loopback_ssh import SSHD, sshd
 from benchmarks.mirror import Made, fill
 from pipeline.engine import mirror_gc, upkeep
-from pipeline.engine.mirror import Mirror, name_of
+from pipeline.engine.mirror import Mirror
+from pipeline.engine.mirror_known import name_of
 from pipeline.engine.store import Run, Store
 from pipeline.engine.transport import LostConnectionError, MirrorError, Transport
 

@@ -16,7 +16,8 @@ import pytest
 from pipeline import sites
 from pipeline.engine import code, ray_jobs
 from pipeline.engine.events import Events
-from pipeline.engine.mirror import Fetcher, Mirror, name_of
+from pipeline.engine.mirror import Fetcher, Mirror
+from pipeline.engine.mirror_known import name_of
 from pipeline.engine.ray import RayExecutor, RayHost
 from pipeline.engine.records import File
 from pipeline.engine.remote import ANSWER, EVENT, MARK, asks_text, job_text
