@@ -1,4 +1,4 @@
-"""What is left to do and what a change would cost: seconds with a range, and money, from what past runs took.
+"""What is left to do and what it costs: seconds with a range, and money, from what past runs took.
 
 An episode's length is the size of its work; a training's is its optimizer steps. Only times of the same step, on the
 same hardware and by the same model are taken; where there are none, the answer is that nothing was measured yet.
@@ -112,6 +112,10 @@ class Outlook:
         if (place := self.place(step)) != places.LOCAL:
             return self.show.file.hosts[place].price_per_hour
         return self.show.settings.gpu_price_per_hour if self.runs_on(step) else None
+
+    def under(self, show: Show, what: Plan, units: list[UnitStatus]) -> "Outlook":
+        """The same measurements for other settings: `show` has them, `units` are those of a survey of `what`."""
+        return replace(self, show=show, plan=what, units=units, _paces={}, _places={})
 
     def left(self, nodes: Iterable[Node] | None = None) -> Forecast:
         """What of `nodes` (default: everything) is left to make."""
@@ -286,38 +290,3 @@ def untouched(what: Plan, configs: Mapping[str, StepConfig] | None = None) -> Pl
     """The same plan, or one of other settings, with nothing known but its sources: a survey leaves the first alone."""
     outputs = {node: digest for node, digest in what.outputs.items() if node[0] in what.sources}
     return replace(what, outputs=outputs, given_up=set(), configs=what.configs if configs is None else configs)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a change of settings would do. `stale` are fresh now and would not be; of those `follow` read what is made
-    anew, and are made anew only if that comes out differently. `revived` stood before and would again: the store has
-    them. `cost` is that of all of `stale`.
-    """
-
-    stale: tuple[Node, ...]
-    follow: tuple[Node, ...]
-    revived: tuple[Node, ...]
-    cost: Forecast
-    after: Outlook
-
-    @property
-    def episodes(self) -> int:
-        return len({unit for _, unit in self.stale if unit != SHOW})
-
-
-def change(now: Outlook, after: Show) -> Change:
-    """What it would do to a show if its settings were those of `after`. Nothing is saved, nothing runs."""
-    what = untouched(now.plan, after.configs())
-    units = explain.survey(what)
-    then = replace(now, show=after, plan=what, units=units, _paces={}, _places={})
-    fresh = {(each.step, each.unit) for each in now.units if each.state == "fresh"}
-    left = {(each.step, each.unit): each for each in units if each.state != "fresh"}
-    stale = tuple(node for node in left if node in fresh)
-    return Change(
-        stale=stale,
-        follow=tuple(node for node in stale if left[node].why.startswith("waits for ")),
-        revived=tuple(node for each in units if (node := (each.step, each.unit)) not in left and node not in fresh),
-        cost=then.left(stale),
-        after=then,
-    )

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from pipeline.changes import Change
 from pipeline.engine.plan import Node
-from pipeline.forecast import Change, Forecast, Left
+from pipeline.forecast import Forecast, Left
 from pipeline.forecasting import Range, Truth
 from pipeline.measured import Compared
 

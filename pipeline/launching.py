@@ -11,10 +11,11 @@ from difflib import unified_diff
 from functools import cached_property
 from typing import Any
 
-from pipeline import dag, forecast, jobs
+from pipeline import changes, dag, jobs
+from pipeline.changes import Change
 from pipeline.engine import fingerprint
 from pipeline.engine.explain import UnitStatus
-from pipeline.forecast import Change, Forecast, Outlook
+from pipeline.forecast import Forecast, Outlook
 from pipeline.jobs import Job
 from pipeline.review import glossary_lines
 from pipeline.schemas import located
@@ -122,7 +123,7 @@ def preview(now: Outlook, request: Request, text: str, new: str) -> Preview:
     change = None
     after = now
     if new != text:
-        change = forecast.change(now, with_text(now.show, new))
+        change = changes.change(now, with_text(now.show, new))
         after = change.after
     nodes = set(after.plan.nodes(request.steps, request.episodes or None))
     units = [each for each in after.units if (each.step, each.unit) in nodes]
