@@ -20,7 +20,7 @@ class Figures:
 
     def __init__(self, world: World, hands: Hands | None, log: list[str], watch: Watch) -> None:
         self.world, self.hands, self.log, self.watch = world, hands, log, watch
-        self._pending: tuple[Metric, list[Drawn], Reading] | None = None
+        self._pending: tuple[Metric, list[Drawn], Reading, float | None] | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -32,14 +32,16 @@ class Figures:
         samples, (B,), and the gradient's `norm`. The step before it is told.
         """
         reading = Reading(torch.cat([*(losses_B for _, losses_B in losses), norm.reshape(1).float()]))
+        # A GPU is still at it, and is waited for in `look`; on a CPU the step is done by now.
+        done = None if self.world.device.type == "cuda" else time.monotonic()
         self.look()
-        self._pending = metric, [batch for batch, _ in losses], reading
+        self._pending = metric, [batch for batch, _ in losses], reading, done
 
     def look(self) -> None:
         """Tell the last step that was done. All processes do so at the same places."""
         if self._pending is None:
             return
-        metric, batches, reading = self._pending
+        metric, batches, reading, done = self._pending
         self._pending = None
         *losses, norm = reading.values()
         named = [pair for batch in batches for pair in zip(batch.samples, batch.sigmas, strict=True)]
@@ -48,7 +50,8 @@ class Figures:
         if self.hands is None:
             return
         seen = [each for some in gathered for each in some]
-        seconds, self._clock = time.monotonic() - self._clock, time.monotonic()
+        done = done or time.monotonic()
+        seconds, self._clock = done - self._clock, done
         metric = metric.model_copy(
             update={
                 "loss": sum(each.loss for each in seen) / len(seen),
