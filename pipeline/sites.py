@@ -18,6 +18,8 @@ from pipeline.show import Show
 _AHEAD = 2
 """Jobs that a host is given for each GPU: one works, and the next one's data is there when it begins."""
 _CPU_JOBS = 4
+_PATIENCE_SECONDS = 20.0
+"""A busy host may take longer to answer than a page would wait, and is no reason to send a job elsewhere."""
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def ray_host(show: Show, name: str) -> RayHost:
 
 def refuse_too_few(name: str, table: HostTable, gpus: int) -> None:
     """Raise ValueError where the host does not answer, or has no `gpus` GPUs."""
-    there = host_state.ask(name, table).gpus_declared
+    there = host_state.ask(name, table, _PATIENCE_SECONDS).gpus_declared
     if there < gpus:
         fewer = "ask for fewer (`gpus` of the step), or " if gpus > 1 else ""
         raise ValueError(
