@@ -65,8 +65,8 @@ class Settings(BaseSettings):
     )
     mirror: str | None = Field(
         default=None,
-        description="where several machines share results: `sftp://user@host/~/folder`, `s3://bucket/folder`"
-        " (credentials and `AWS_ENDPOINT_URL` as for every AWS tool), `file:///folder`",
+        description="where several machines share results: `sftp://user@host/~/folder`, `s3://bucket/folder` (with s3fs"
+        " installed), `file:///folder`",
     )
     ssh_config: Path | None = Field(default=None, description="an ssh_config for `sftp://`, instead of the user's own")
     model_server_key: SecretStr | None = Field(default=None, description="its API key; best kept in the environment")
