@@ -78,20 +78,13 @@ def transport(url: str, ssh_config: Path | None = None, writer: str = "") -> Tra
 
 @dataclass(frozen=True, slots=True)
 class Filesystem:
-    """Anything that fsspec speaks: a shared folder, S3, and, with their packages installed, others."""
+    """Anything that fsspec speaks: a shared folder, S3 (with s3fs installed), and so on."""
 
     system: Any
     root: str
     url: str
 
-    @property
-    def is_object_store(self) -> bool:
-        """It knows names and no folders, and shows a file when it is whole. Each question takes its time there."""
-        return self.system.protocol in ("s3", ("s3", "s3a"), "gs", ("gs", "gcs"))
-
     def sizes(self, folders: Sequence[str]) -> dict[str, int]:
-        if self.is_object_store:
-            return self._sizes_by_name(set(folders))
         found: dict[str, int] = {}
         with self._told():
             for folder in folders:
@@ -103,23 +96,14 @@ class Filesystem:
                 found |= {f"{folder}/{each['name'].rpartition('/')[2]}": int(each["size"]) for each in files}
         return found
 
-    def _sizes_by_name(self, folders: set[str]) -> dict[str, int]:
-        """One question for a thousand names, whatever folders they look like."""
-        found: dict[str, int] = {}
-        with self._told():
-            self.system.invalidate_cache()
-            for top in {folder.partition("/")[0] for folder in folders}:
-                entries = self.system.find(f"{self.root}/{top}", detail=True)
-                names = {name.removeprefix(f"{self.root}/"): int(each["size"]) for name, each in entries.items()}
-                found |= {name: size for name, size in names.items() if name.rpartition("/")[0] in folders}
-        return found
-
     def put(self, files: Mapping[str, Path], tell: Tell) -> None:
         def one(item: tuple[str, Path]) -> None:
             name, path = item
             aside = f"{self.root}/{ASIDE}/{uuid.uuid4().hex}"
-            self.system.put_file(str(path), f"{self.root}/{name}" if self.is_object_store else aside)
-            if not self.is_object_store:
+            # An object store shows a file when it is whole; elsewhere it is written aside.
+            is_whole = self.system.protocol in ("s3", ("s3", "s3a"), "gs", ("gs", "gcs"))
+            self.system.put_file(str(path), f"{self.root}/{name}" if is_whole else aside)
+            if not is_whole:
                 self.system.mv(aside, f"{self.root}/{name}")
             tell(path.stat().st_size)
 
@@ -148,15 +132,12 @@ class Filesystem:
                 return None
 
     def remove(self, names: Iterable[str]) -> None:
-        def one(name: str) -> None:
-            if self.is_object_store or self.system.exists(f"{self.root}/{name}"):
-                self.system.rm_file(f"{self.root}/{name}")
-
-        self._all(one, names)
+        with self._told():
+            for name in names:
+                if self.system.exists(f"{self.root}/{name}"):
+                    self.system.rm_file(f"{self.root}/{name}")
 
     def prepare(self, folders: Sequence[str]) -> None:
-        if self.is_object_store:
-            return
         for folder in folders:
             self._all(lambda name: self.system.makedirs(f"{self.root}/{name}", exist_ok=True), [folder])
 
@@ -167,14 +148,10 @@ class Filesystem:
     @contextmanager
     def _told(self, *, arriving: bool = False) -> Iterator[None]:
         """What goes wrong, in words. A disk that is full is the mirror's, or this machine's, where files arrive."""
-        from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
-
         try:
             yield
         except FileNotFoundError as error:
             raise MirrorError(f"the mirror {self.url} lacks {error.filename or error}") from error
-        except BotoCoreError as error:  # Before anything was asked of S3: no credentials, no server there.
-            raise MirrorError(f"the mirror {self.url} cannot be reached: {str(error).splitlines()[0]}") from error
         except OSError as error:
             is_full = error.errno in FULL
             if is_full and arriving:

@@ -1,14 +1,11 @@
-"""The mirror, on a real sshd, on a plain folder and on S3: what goes over, what comes back, what survives."""
+"""The mirror, on a real sshd and on a plain folder: what goes over, what comes back, what survives."""
 
 import re
 import shutil
 import threading
-import uuid
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
-from s3fs import S3FileSystem
 
 from benchmarks.loopback_ssh import SSHD, sshd
 from benchmarks.mirror import fill
@@ -29,36 +26,11 @@ def ssh_config(tmp_path_factory):
         yield config
 
 
-@pytest.fixture(scope="module")
-def s3():
-    """S3 as moto serves it over HTTP, and no other: credentials that open nothing else."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (
-            ("ACCESS_KEY_ID", "tests"),
-            ("SECRET_ACCESS_KEY", "tests"),
-            ("DEFAULT_REGION", "us-east-1"),
-        ):
-            patch.setenv(f"AWS_{name}", value)
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_CONFIG_FILE", "/dev/null")
-        S3FileSystem.clear_instance_cache()
-        yield S3FileSystem()
-    S3FileSystem.clear_instance_cache()
-    server.stop()
-
-
-@pytest.fixture(params=["sftp", "file", "s3"])
+@pytest.fixture(params=["sftp", "file"])
 def at(request, tmp_path):
     """Makes a mirror of a store, at one address for all of a test's stores."""
-    config, url = None, f"file://{tmp_path}/mirror"
-    if request.param == "sftp":
-        config, url = request.getfixturevalue("ssh_config"), f"sftp://mirror{tmp_path}/mirror"
-    if request.param == "s3":
-        request.getfixturevalue("s3").mkdir(bucket := f"dailies-{uuid.uuid4().hex}")
-        url = f"s3://{bucket}/spies"
+    config = request.getfixturevalue("ssh_config") if request.param == "sftp" else None
+    url = f"sftp://mirror{tmp_path}/mirror" if config else f"file://{tmp_path}/mirror"
     return lambda store: Mirror(store, url, config)
 
 
@@ -125,19 +97,19 @@ def test_bytes_that_were_damaged_in_the_mirror_never_come_into_a_store(at, here,
     at(here).push([run])
     at(there).adopt([run.name])
     digest = next(upkeep.files_in(there, run))
-    damaged = tmp_path / "damaged"
-    damaged.write_bytes(b"x" * here.object_path(digest).stat().st_size)
-    at(here).transport.put({f"objects/{digest[:2]}/{digest[2:]}": damaged}, lambda _: None)
+    path = tmp_path / "mirror" / "objects" / digest[:2] / digest[2:]
+    path.chmod(0o644)
+    path.write_bytes(b"x" * path.stat().st_size)
     with pytest.raises(MirrorError, match="is damaged"):
         at(there).fetch([digest])
     assert not there.object_path(digest).exists()
 
 
-def test_what_goes_missing_in_the_mirror_is_told_by_its_address(at, here, there):
+def test_what_goes_missing_in_the_mirror_is_told_by_its_address(at, here, there, tmp_path):
     run = small(here)
     at(here).push([run])
     at(there).adopt([run.name])
-    at(here).transport.remove([f"objects/{each[:2]}/{each[2:]}" for each in upkeep.files_in(here, run)])
+    shutil.rmtree(tmp_path / "mirror" / "objects")
     with pytest.raises(MirrorError, match="mirror"):
         at(there).fetch(list(upkeep.files_in(there, run)))
 
@@ -222,45 +194,6 @@ def test_a_mirror_that_cannot_be_reached_is_told_with_its_remedy(ssh_config, her
     mirror = Mirror(here, f"sftp://mirror{tmp_path}/elsewhere", config)
     with pytest.raises(MirrorError, match=words):
         mirror.push([small(here)])
-
-
-def test_a_bucket_that_is_not_there_is_told_and_not_made(s3, here):
-    with pytest.raises(MirrorError, match=r"the mirror s3://no-such-bucket/spies .*bucket") as told:
-        Mirror(here, "s3://no-such-bucket/spies").push([small(here)])
-    assert "\n" not in str(told.value)
-    assert not s3.exists("no-such-bucket")
-
-
-def test_s3_is_asked_for_a_thousand_names_at_once(s3, here, caplog):
-    """What it lists takes a few questions, not one for each of the 256 folders that objects seem to lie in."""
-    s3.mkdir("few-questions")
-    with caplog.at_level("INFO", logger="werkzeug"):
-        Mirror(here, "s3://few-questions/spies").push([small(here)])
-    asked = [record.getMessage() for record in caplog.records if record.name == "werkzeug"]
-    assert len([each for each in asked if "list-type" in each]) <= 10
-    assert len([each for each in asked if "PUT" in each]) >= 4
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}, r"127\.0\.0\.1:9"),
-        (
-            {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"},
-            "credentials",
-        ),
-    ],
-    ids=["no server", "no credentials"],
-)
-def test_an_s3_that_cannot_be_reached_is_told_in_a_line(s3, here, monkeypatch, change, words):
-    for name, value in change.items():
-        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
-    S3FileSystem.clear_instance_cache()
-    with pytest.raises(MirrorError, match=words) as told:
-        Mirror(here, "s3://spies/mirror").push([small(here)])
-    assert "\n" not in str(told.value)
-    assert "the mirror s3://spies/mirror" in str(told.value)
-    S3FileSystem.clear_instance_cache()
 
 
 def test_addresses_that_cannot_be_used_are_refused():
