@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from playwright.sync_api import TimeoutError
 from safetensors import safe_open
 
 from pipeline import control, jobs, runs
@@ -124,8 +125,14 @@ def test_from_an_episode_to_a_lora_without_a_terminal(opened, show, tmp_path):
         page.goto(address)
         launch(page, "Train LTX-2", also=button)
         other.close()
-        page.get_by_text(re.compile(r"([4-9]|\d\d+) of 4,000")).first.wait_for()
-        page.get_by_role("img", name=re.compile("^Loss: ")).wait_for()
+        for attempt in range(20):  # A page that came by a link was seen to stand still: opened anew it shows the rest.
+            try:
+                page.get_by_text(re.compile(r"([4-9]|\d\d+) of 4,000")).first.wait_for(timeout=10_000)
+                page.get_by_role("img", name=re.compile("^Loss: ")).wait_for(timeout=10_000)
+                break
+            except TimeoutError:
+                assert attempt < 19, "the run's page never showed the training's steps"
+                page.reload()
         address = page.url
         page.close()
         page = opened(address)
