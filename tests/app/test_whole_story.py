@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import TimeoutError as TooLong
 from safetensors import safe_open
 
 from pipeline import control, jobs, runs
@@ -130,7 +130,7 @@ def test_from_an_episode_to_a_lora_without_a_terminal(opened, show, tmp_path):
                 page.get_by_text(re.compile(r"([4-9]|\d\d+) of 4,000")).first.wait_for(timeout=10_000)
                 page.get_by_role("img", name=re.compile("^Loss: ")).wait_for(timeout=10_000)
                 break
-            except TimeoutError:
+            except TooLong:
                 assert attempt < 19, "the run's page never showed the training's steps"
                 page.reload()
         address = page.url
